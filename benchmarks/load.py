@@ -1,0 +1,101 @@
+"""Events of a real size, a sink that takes them, and a bounded HTTP load."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+
+WORDS = ["the", "model", "answers", "with", "a", "short", "summary", "of", "each", "document", "and", "names", "its", "source", "so", "that", "people", "can", "check", "what", "was", "said", "and", "when", "because", "an", "answer", "without", "evidence", "is", "worth", "little", "to", "anyone", "who", "has", "to", "decide", "what", "the", "customer", "is", "told", "about", "price", "delivery", "warranty", "and", "the", "next", "step"]
+
+
+def text(characters: int, seed: random.Random) -> str:
+    """Return English-like text of about so many characters, different at every call."""
+    words: list[str] = []
+    length = 0
+    while length < characters:
+        word = seed.choice(WORDS)
+        if seed.random() < 0.1:
+            word = f"{word}{seed.randrange(1000)}"
+        words.append(word)
+        length += len(word) + 1
+    return " ".join(words)[:characters]
+
+
+def prompt_call(seed: random.Random, project_id: str) -> dict[str, object]:
+    """Return one prompt call of about 3.6 kB of JSON, as the SDK would send it."""
+    return {
+        "event_id": str(uuid.UUID(int=seed.getrandbits(128), version=4)),
+        "event_type": "prompt_call",
+        "project_id": project_id,
+        "run_id": f"run-{seed.randrange(100_000)}",
+        "timestamp": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "env": "production",
+        "tags": ["bench", f"team-{seed.randrange(8)}"],
+        "user_id": f"user-{seed.randrange(5_000)}",
+        "release": "1.2.0",
+        "client": {"sdk_version": "0.2.0", "platform": "bench", "hostname": "bench"},
+        "prompt": text(2_048, seed),
+        "response": text(1_024, seed),
+        "model": seed.choice(["gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5"]),
+        "tokens_input": seed.randrange(50, 900),
+        "tokens_output": seed.randrange(20, 400),
+        "latency_ms": seed.randrange(200, 5_000),
+        "status": "success",
+        "response_metadata": {"finish_reason": "stop", "request": f"req-{seed.randrange(10**9)}"},
+    }
+
+
+@dataclass
+class Result:
+    """What a load saw: seconds per answer, events stored, answers by status."""
+
+    seconds: list[float] = field(default_factory=list)
+    stored: int = 0
+    statuses: dict[int, int] = field(default_factory=dict)
+    wall: float = 0.0
+
+
+async def post_all(port: int, key: str, bodies: list[bytes], connections: int) -> Result:
+    """Post every body once over so many keep-alive connections, as fast as they are answered."""
+    result = Result()
+    waiting = iter(bodies)
+
+    async def one_connection() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
+        head = (
+            "POST /v1/events/batch HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+        )
+        for body in waiting:
+            started = time.perf_counter()
+            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            headers = answer.decode().lower().split("\r\n")
+            status = int(headers[0].split()[1])
+            length = next(int(h.split(":")[1]) for h in headers if h.startswith("content-length"))
+            content = await reader.readexactly(length)
+            result.seconds.append(time.perf_counter() - started)
+            result.statuses[status] = result.statuses.get(status, 0) + 1
+            if status == 200:
+                result.stored += json.loads(content)["total_processed"]
+        writer.close()
+        await writer.wait_closed()
+
+    started = time.perf_counter()
+    await asyncio.gather(*(one_connection() for _ in range(connections)))
+    result.wall = time.perf_counter() - started
+    return result
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return the value below which so large a share of the values lies (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

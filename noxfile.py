@@ -1,0 +1,219 @@
+"""What the Makefile's targets do: one session a job, each in an environment of its own.
+
+Every job tests what ships: the wheels are built once a run and installed, never the source tree.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+SDK = ROOT / "packages" / "sdk-python"
+SERVER = ROOT / "packages" / "server"
+SDK_PYTHONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]
+SERVER_PYTHONS = ["3.11", "3.13"]
+CI = os.environ.get("CI", "").lower() == "true"
+
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = CI
+nox.options.stop_on_first_error = True
+nox.options.sessions = ["lint", "types", "sdk", "lowest", "server", "e2e", "docs", "coverage"]
+
+
+def show_interpreters_to_uv() -> None:
+    """Put the real interpreters of pyenv before its shims.
+
+    A shim exits with 127 for every version but the chosen one, and uv and nox then take the
+    version for missing and skip it. A download in its place is never wanted.
+    """
+    os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    versions = sorted(
+        (path for path in pyenv.glob("versions/3.*") if path.name.replace(".", "").isdigit()),
+        key=lambda path: [int(part) for part in path.name.split(".")],
+        reverse=True,
+    )
+    found = [str(path / "bin") for path in versions]
+    os.environ["PATH"] = os.pathsep.join([*found, os.environ["PATH"]])
+
+
+show_interpreters_to_uv()
+
+
+@functools.cache
+def wheel(package: Path) -> str:
+    """Build the wheel of a package, unless the one in dist/ is newer than all it is made from."""
+    sources = [
+        path
+        for folder in (package / "src", *([ROOT / "examples"] if package == SERVER else []))
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    sources += [package / "pyproject.toml", package / "README.md", *package.glob("hatch_build.py")]
+    newest = max(path.stat().st_mtime for path in sources)
+    out = ROOT / "dist" / package.name
+    built = next(iter(out.glob("*.whl")), None)
+    if built is None or built.stat().st_mtime < newest:
+        shutil.rmtree(out, ignore_errors=True)
+        uv = str(ROOT / ".venv" / "boot" / "bin" / "uv")
+        subprocess.run([uv, "build", "-q", "--wheel", "-o", out, package], check=True)
+        built = next(out.glob("*.whl"))
+        os.utime(built)
+    return str(built)
+
+
+def install(session: nox.Session, *arguments: str) -> None:
+    """Install with uv, and install anew those of our own wheels that are named."""
+    ours = [name for name in arguments if name.startswith(str(ROOT / "dist"))]
+    again = [f"--reinstall-package={Path(name).name.split('-')[0]}" for name in ours]
+    session.install("-q", *again, *arguments)
+
+
+def tests(session: nox.Session, package: Path, *arguments: str) -> None:
+    """Run a package's tests under coverage; the data is combined by the session `coverage`."""
+    with session.chdir(package):
+        data = ROOT / f".coverage.{package.name}.{session.name}"
+        session.env["COVERAGE_FILE"] = str(data)
+        session.env["COVERAGE_PROCESS_START"] = str(package / "pyproject.toml")
+        session.env["HYPOTHESIS_PROFILE"] = "ci" if CI else "default"
+        session.run("coverage", "run", "-m", "pytest", *arguments, *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Format, lint, import directions, spelling, changelog fragments."""
+    install(session, "-r", "requirements-tools.lock")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    for package in (SDK, SERVER):
+        session.env["PYTHONPATH"] = str(package / "src")
+        session.run("lint-imports", "--no-cache", "--config", str(package / ".importlinter"))
+    session.run("codespell")
+    session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
+
+
+@nox.session(name="format")
+def format_code(session: nox.Session) -> None:
+    """Format the code and mend what the linter can."""
+    install(session, "-r", "requirements-tools.lock")
+    session.run("ruff", "check", "--fix", ".")
+    session.run("ruff", "format", ".")
+
+
+@nox.session(python=["3.8", "3.11"])
+def types(session: nox.Session) -> None:
+    """Check the types strictly: the SDK as Python 3.8 sees it, the server on its oldest version."""
+    if session.python == "3.8":
+        lock, package = SDK / "requirements-test.lock", SDK
+        install(session, "mypy==1.14.1", "-r", str(lock), wheel(SDK))
+    else:
+        lock, package = SERVER / "requirements-test.lock", SERVER
+        install(session, "mypy==2.4.1", "-r", str(lock), wheel(SDK))
+    with session.chdir(package):
+        session.run("mypy", "src", "tests")
+
+
+@nox.session(python=SDK_PYTHONS)
+def sdk(session: nox.Session) -> None:
+    """Test the SDK's wheel on one Python."""
+    install(session, "-r", str(SDK / "requirements-test.lock"), wheel(SDK))
+    tests(session, SDK)
+
+
+@nox.session(python="3.8")
+def lowest(session: nox.Session) -> None:
+    """Test the SDK with the oldest dependencies that it admits, on the oldest Python."""
+    install(session, "-r", str(SDK / "requirements-test.lock"))
+    install(session, "--resolution=lowest-direct", wheel(SDK))
+    session.run("python", "-c", "import urllib3; print('urllib3', urllib3.__version__)")
+    tests(session, SDK, "-k", "transport or client or worker")
+
+
+@nox.session(python=SERVER_PYTHONS)
+def server(session: nox.Session) -> None:
+    """Test the server's wheel on one Python."""
+    install(session, "-r", str(SERVER / "requirements-test.lock"), wheel(SDK), wheel(SERVER))
+    tests(session, SERVER)
+
+
+@nox.session(python="3.11")
+def e2e(session: nox.Session) -> None:
+    """Test across the packages: SDK to server to page, the contract, the demo, the tree itself."""
+    install(session, "-r", str(SERVER / "requirements-test.lock"), wheel(SDK), wheel(SERVER))
+    session.run("pytest", "tests", *session.posargs)
+
+
+@nox.session(python="3.11")
+def docs(session: nox.Session) -> None:
+    """Build the documentation with every warning an error, and run the README's example."""
+    install(session, "-r", "requirements-docs.lock", wheel(SDK), wheel(SERVER))
+    session.run("python", "docs/generate.py", "--check")
+    session.run("sphinx-build", "-q", "-n", "-W", "-b", "html", "docs", "docs/_build/html")
+    session.log("The documentation is in docs/_build/html/index.html")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Combine the coverage of all Pythons, hold the floors, and say which versions ran."""
+    install(session, "coverage==7.17.4")
+    for package in (SDK, SERVER):
+        pieces = sorted(ROOT.glob(f".coverage.{package.name}.*"))
+        if not pieces:
+            continue
+        session.env["COVERAGE_FILE"] = str(ROOT / f".coverage-{package.name}")
+        config = f"--rcfile={package / 'pyproject.toml'}"
+        session.run("coverage", "combine", "-q", config, *map(str, pieces))
+        session.run("coverage", "report", config)
+        ran = {path.name.split(".", 3)[-1].split("-")[-1] for path in pieces}
+        session.log(f"{package.name}: tests ran on Python {', '.join(sorted(ran))}")
+
+
+@nox.session(python="3.11")
+def demo(session: nox.Session) -> None:
+    """Run `watchllm demo` from this checkout's wheels."""
+    with_model = [] if "local" not in session.posargs else ["-r", "requirements-local-model.txt"]
+    lock = str(SERVER / "requirements-demo.lock")
+    install(session, "-r", lock, wheel(SDK), wheel(SERVER), *with_model)
+    session.run("watchllm", "demo", *session.posargs)
+
+
+@nox.session(python="3.11")
+def serve(session: nox.Session) -> None:
+    """Run `watchllm serve` from this checkout's wheels."""
+    install(session, "-r", str(SERVER / "requirements-demo.lock"), wheel(SDK), wheel(SERVER))
+    session.run("watchllm", "serve", *session.posargs)
+
+
+@nox.session(python="3.11")
+def bench(session: nox.Session) -> None:
+    """Measure what is quoted in docs/benchmarks.md; nothing here passes or fails by a time."""
+    install(session, "-r", str(SERVER / "requirements-demo.lock"), wheel(SDK), wheel(SERVER))
+    session.run("python", "benchmarks/log_call.py")
+    session.run("python", "benchmarks/ingest.py")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Resolve the pinned versions anew from the ranges in the *.in files and pyprojects."""
+    uv = str(ROOT / ".venv" / "boot" / "bin" / "uv")
+    compile_ = [uv, "pip", "compile", "-q", "--universal", "--no-annotate", "--no-header", "-U"]
+    jobs: list[tuple[str, str, list[str]]] = [
+        ("3.8", "packages/sdk-python/requirements-test.lock", ["requirements-test.in"]),
+        ("3.11", "packages/server/requirements-test.lock", ["requirements-test.in"]),
+        ("3.11", "packages/server/requirements-demo.lock", ["requirements-demo.in"]),
+        ("3.11", "requirements-tools.lock", ["requirements-tools.in"]),
+        ("3.11", "requirements-docs.lock", ["requirements-docs.in"]),
+    ]
+    for python, target, sources in jobs:
+        folder = (ROOT / target).parent
+        inputs = [str((folder / source).relative_to(ROOT)) for source in sources]
+        if folder.name in {"sdk-python", "server"}:
+            inputs.append(str((folder / "pyproject.toml").relative_to(ROOT)))
+        session.run(*compile_, f"--python-version={python}", "-o", target, *inputs, external=True)
