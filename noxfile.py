@@ -94,7 +94,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     for package in (SDK, SERVER):
         session.env["PYTHONPATH"] = str(package / "src")
-        session.run("lint-imports", "--no-cache", "--config", str(package / ".importlinter"))
+        session.run("lint-imports", "--no-cache", str(package / ".importlinter"))
     session.run("codespell")
     session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
 
