@@ -1,0 +1,1 @@
+"""The server of WatchLLM: ingest, store, query and pages in one process."""

@@ -1,0 +1,1 @@
+"""The queries as JSON over HTTP."""

@@ -1,0 +1,144 @@
+"""The only place where the parts of the server are wired together."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from watchllm_server.api.routes import Api
+from watchllm_server.auth import Authenticator
+from watchllm_server.clock import SystemClock
+from watchllm_server.errors import Problem
+from watchllm_server.ingest.batch import BatchIngest
+from watchllm_server.ingest.budget import Budget
+from watchllm_server.ingest.commit import GroupCommit, Pricing
+from watchllm_server.pages.routes import Pages
+from watchllm_server.pricing import Prices
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from watchllm_server.clock import Clock
+    from watchllm_server.metadata import Metadata
+    from watchllm_server.settings import Settings
+    from watchllm_server.store.base import EventStore
+
+_log = logging.getLogger(__name__)
+_MB = 1_000_000
+
+
+def create_app(
+    settings: Settings,
+    *,
+    store: EventStore,
+    metadata: Metadata,
+    clock: Clock | None = None,
+    prices: Pricing | None = None,
+) -> ASGIApp:
+    """Return the application. Its lifespan starts the writer, and ends by storing what it has.
+
+    The store and the metadata stay the caller's to close.
+    """
+    pricing = prices or Prices()
+    keys = Authenticator(metadata, clock or SystemClock())
+    commit = GroupCommit(
+        store,
+        pricing,
+        group_events=settings.group_events,
+        group_bytes=settings.group_mb * _MB,
+    )
+    ingest = BatchIngest(keys, commit, Budget(settings.queue_mb * _MB), metadata)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
+        commit.start()
+        if isinstance(pricing, Prices):
+            # Loading the price lists takes seconds that no sender should wait for.
+            threading.Thread(target=pricing.warm, name="warm-prices", daemon=True).start()
+        yield
+        commit.close()
+
+    routes = [
+        *ingest.routes(),
+        *Api(store, keys).routes(),
+        *Pages(store, metadata).routes(),
+    ]
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={
+            Problem: _answer_problem,
+            HTTPException: _answer_http,
+            Exception: _answer_failure,
+        },
+    )
+    app.router.redirect_slashes = False
+    return Guard(app)
+
+
+class Guard:
+    """Log what nothing else caught, without a word about the request's content."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application, which has answered 500 when its failure comes by here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        except ClientDisconnect:
+            return
+        except Exception as error:  # noqa: BLE001 - the last place where it can be caught
+            name, place = type(error).__name__, _place(error)
+            _log.error("A %s request failed: %s at %s", scope["method"], name, place)
+
+
+def _place(error: BaseException) -> str:
+    """Return the file and line that failed; the text of an error may hold a user's data."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"
+
+
+def _response(problem: Problem) -> Response:
+    content = msgspec.json.encode(problem.body)
+    return Response(content, problem.status, problem.headers, "application/json")
+
+
+async def _answer_problem(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+    assert isinstance(error, Problem)  # noqa: S101 - registered for nothing else
+    return _response(error)
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    if error.status_code == 405:  # noqa: PLR2004 - the status itself
+        allowed = (error.headers or {}).get("Allow", "")
+        message = f"{request.method} is not answered here: use {allowed}."
+        problem = _response(Problem(405, "method_not_allowed", message))
+        problem.headers["Allow"] = allowed
+        return problem
+    if error.status_code == 404:  # noqa: PLR2004 - the status itself
+        message = f"There is nothing at {request.url.path[:200]}."
+        return _response(Problem(404, "not_found", message))
+    return _response(Problem(error.status_code, "invalid_request", str(error.detail)))
+
+
+async def _answer_failure(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+    message = "The server made a mistake. Its log says where."
+    return _response(Problem(500, "internal_error", message))

@@ -1,0 +1,22 @@
+"""The commands that this package adds to `watchllm`, told without loading what they need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+COMMANDS: Final[Mapping[str, str]] = {
+    "serve": "Start the server: ingest, API and pages in one process.",
+    "demo": "Log real LLM calls with the example programs and look at them.",
+    "projects": "Create and list projects.",
+    "keys": "Create and list the keys of projects.",
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command that argv names and return the exit code: 2 when it cannot start."""
+    from watchllm_server.commands import run  # noqa: PLC0415 - half a second that --help of others spares
+
+    return run(argv)

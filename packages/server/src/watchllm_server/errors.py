@@ -1,0 +1,68 @@
+"""What can go wrong, and the status that each problem is answered with.
+
+WatchLLMServerError
+├── StartError             the process cannot start: one sentence, exit code 2
+├── MetadataError          a project or key cannot be made as asked
+├── StoreError             the store did not do what was asked
+└── Problem                a request is answered with an error body
+"""
+
+from __future__ import annotations
+
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    500: "server_error",
+    503: "server_error",
+}
+
+
+class WatchLLMServerError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class StartError(WatchLLMServerError):
+    """Say in one sentence why the process cannot start."""
+
+
+class MetadataError(WatchLLMServerError):
+    """Say in one sentence why a project or key cannot be made."""
+
+
+class StoreError(WatchLLMServerError):
+    """Say what the store answered; the text may hold data and is never sent to a client."""
+
+
+class Problem(WatchLLMServerError):  # noqa: N818 - it is an answer, not always a fault
+    """Answer a request with `{"error": {"type", "code", "message"}}`.
+
+    `retry_after` is in seconds and becomes the header Retry-After.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, *, retry_after: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+
+    @property
+    def body(self) -> dict[str, dict[str, str]]:
+        """Return the error body."""
+        kind = _TYPES.get(self.status, "invalid_request_error")
+        return {"error": {"type": kind, "code": self.code, "message": self.message}}
+
+
+def invalid_query(message: str) -> Problem:
+    """Return the answer to a question that cannot be understood."""
+    return Problem(400, "invalid_query", message)
+
+
+def store_unavailable() -> Problem:
+    """Return the answer to a request that the store cannot serve now."""
+    message = "The event store cannot serve this request now. Try again later."
+    return Problem(503, "store_unavailable", message, retry_after=5)

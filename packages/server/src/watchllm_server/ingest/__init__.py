@@ -1,0 +1,1 @@
+"""From a batch on the wire to rows in the store."""

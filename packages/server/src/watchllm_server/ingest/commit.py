@@ -1,0 +1,163 @@
+"""Group commit: many batches, one insert, and an answer once it is on disk.
+
+One thread writes. It commits at once when it is idle, and a group grows only while the insert
+before it runs, so that the wait is one insert and the rate follows the load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import threading
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from watchllm_server.errors import Problem, StoreError, store_unavailable
+from watchllm_server.ingest.dedup import Deduplicator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from decimal import Decimal
+
+    from watchllm_server.events import Call, Row
+    from watchllm_server.store.base import EventStore
+
+_log = logging.getLogger(__name__)
+_ERROR_NAME = re.compile(r"\(([A-Z][A-Z_]+)\)")
+
+
+class Pricing(Protocol):
+    """What knows the cost of a call."""
+
+    def cost(self, call: Call) -> Decimal | None:
+        """Return the cost in US dollars, or None when it is not known."""
+        ...
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The rows of one request, and the promise that it waits for."""
+
+    rows: Sequence[Row]
+    size: int
+    done: Future[None] = field(default_factory=Future)
+
+
+class GroupCommit:
+    """Store the rows of many requests together. `start` it, and `close` it to finish its work.
+
+    `group_events` and `group_bytes` bound one insert; a single larger batch goes alone.
+    """
+
+    def __init__(
+        self, store: EventStore, prices: Pricing, *, group_events: int, group_bytes: int
+    ) -> None:
+        self._store = store
+        self._prices = prices
+        self._group_events = group_events
+        self._group_bytes = group_bytes
+        self._dedup = Deduplicator(store)
+        self._waiting: deque[_Batch] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="group-commit")
+
+    def start(self) -> None:
+        """Start the writer's thread."""
+        self._thread.start()
+
+    async def add(self, rows: Sequence[Row], size: int) -> None:
+        """Return once the rows are synced to disk.
+
+        Raises the Problem that answers 503 when they could not be stored, or the writer has closed.
+        """
+        batch = _Batch(rows, size)
+        with self._changed:
+            if self._closing:
+                message = "The server is shutting down. Send this batch again in a few seconds."
+                raise Problem(503, "shutting_down", message, retry_after=2)
+            self._waiting.append(batch)
+            self._changed.notify()
+        await asyncio.wrap_future(batch.done)
+
+    def close(self) -> None:
+        """Take no more, store what was taken, and end the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            self._commit(group)
+
+    def _next_group(self) -> list[_Batch]:
+        """Wait for work and return it; nothing when there is none and none will come."""
+        with self._changed:
+            while not self._waiting and not self._closing:
+                self._changed.wait()
+            group: list[_Batch] = []
+            events = size = 0
+            while self._waiting:
+                batch = self._waiting[0]
+                events += len(batch.rows)
+                size += batch.size
+                if group and (events > self._group_events or size > self._group_bytes):
+                    break
+                group.append(self._waiting.popleft())
+            return group
+
+    def _commit(self, group: list[_Batch]) -> None:
+        # From here on a request that goes away no longer takes its rows back.
+        group = [batch for batch in group if batch.done.set_running_or_notify_cancel()]
+        try:
+            self._store_rows([row for batch in group for row in batch.rows])
+        except Exception as error:  # noqa: BLE001 - whatever fails, the senders must hear of it
+            if len(group) > 1:
+                # A batch that the store cannot take must not fail the others beside it.
+                for batch in group:
+                    self._commit_alone(batch)
+            else:
+                self._fail(group, error)
+        else:
+            for batch in group:
+                batch.done.set_result(None)
+
+    def _commit_alone(self, batch: _Batch) -> None:
+        try:
+            self._store_rows(batch.rows)
+        except Exception as error:  # noqa: BLE001 - whatever fails, the senders must hear of it
+            self._fail([batch], error)
+        else:
+            batch.done.set_result(None)
+
+    def _store_rows(self, rows: Sequence[Row]) -> None:
+        new = self._dedup.new(rows)
+        priced = [(row, self._cost(row.call) if row.call else None) for row in new]
+        if priced:
+            self._store.insert_group(priced)
+        self._dedup.remember(new)
+
+    def _cost(self, call: Call) -> Decimal | None:
+        try:
+            return self._prices.cost(call)
+        except Exception:  # noqa: BLE001 - an event without a price is worth more than none
+            _log.warning("A call of model %r could not be priced", call.model[:100])
+            return None
+
+    def _fail(self, group: list[_Batch], error: Exception) -> None:
+        # The engine's text may quote the rows, which belong into no log.
+        why = _code_of(error) if isinstance(error, StoreError) else type(error).__name__
+        _log.error("A group of %d batches could not be stored: %s", len(group), why)
+        for batch in group:
+            batch.done.set_exception(store_unavailable())
+
+
+def _code_of(error: StoreError) -> str:
+    """Return the engine's name of an error, which is all of its text that holds no data."""
+    names = _ERROR_NAME.findall(str(error))
+    return names[-1] if names else "engine error"

@@ -1,0 +1,1 @@
+"""The steps by which the metadata database came to its present form."""

@@ -1,0 +1,216 @@
+"""Answer which events there are: pages of them, one by its id, those of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+from msgspec import Raw
+
+from watchllm_server.events import COLUMNS, EPOCH
+from watchllm_server.query.cursor import CursorError, decode_cursor, encode_cursor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from watchllm_server.query.filter import Filter
+    from watchllm_server.store.base import EventStore, Value
+
+SortBy = Literal["timestamp", "latency_ms", "cost"]
+SortOrder = Literal["asc", "desc"]
+
+_COLUMNS = (
+    "project_id, event_id, run_id, event_type, toUnixTimestamp64Micro(ts), env, tags, user_id, "
+    "release, model, status, latency_ms, tokens_input, tokens_output, cost, prompt, response, "
+    "attributes"
+)
+# An unknown value sorts below every known one. Costs compare as decimals, times as microseconds.
+_KEYS: Mapping[SortBy, str] = {
+    "timestamp": "toUnixTimestamp64Micro(ts)",
+    "latency_ms": "ifNull(latency_ms, -1)",
+    "cost": "ifNull(cost, toDecimal128(-1, 12))",
+}
+_KEY_PARAMETER: Mapping[SortBy, str] = {
+    "timestamp": "{after_key:Int64}",
+    "latency_ms": "{after_key:Float64}",
+    "cost": "{after_key:Decimal(38, 12)}",
+}
+_raw_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A stored event. Times are UTC; None and an empty text mean that a value is not known."""
+
+    project_id: str
+    event_id: str
+    run_id: str
+    event_type: str
+    ts: datetime
+    env: str
+    tags: list[str]
+    user_id: str
+    release: str
+    model: str
+    status: str
+    latency_ms: float | None
+    tokens_input: int | None
+    tokens_output: int | None
+    cost_usd: Decimal | None
+    prompt: str
+    response: str
+    attributes: dict[str, Raw]
+    """Every other field as JSON text, exactly as it was sent."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the event as it was sent, with its time in UTC and the cost that we know."""
+        wire: dict[str, Any] = {
+            "event_id": self.event_id,
+            "event_type": self.event_type,
+            "project_id": self.project_id,
+            "run_id": self.run_id,
+            "timestamp": format_time(self.ts),
+            "env": self.env,
+            "tags": self.tags,
+        }
+        if self.user_id:
+            wire["user_id"] = self.user_id
+        if self.release:
+            wire["release"] = self.release
+        for name in COLUMNS.get(self.event_type, ()):
+            value = getattr(self, name)
+            if value is not None and not (name == "status" and value == ""):
+                wire[name] = _number(value)
+        return wire | self.attributes | {"cost_usd": json_decimal(self.cost_usd)}
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A page of events, and where the next one begins."""
+
+    events: list[Event]
+    next_cursor: str | None
+
+
+def format_time(moment: datetime) -> str:
+    """Return a time as RFC 3339 in UTC, in milliseconds where that says it all."""
+    precision = "microseconds" if moment.microsecond % 1000 else "milliseconds"
+    return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+
+
+def json_decimal(value: Decimal | None) -> Raw | None:
+    """Return a decimal as a JSON number with every digit, or None."""
+    if value is None:
+        return None
+    text = f"{value:f}"
+    return Raw((text.rstrip("0").rstrip(".") if "." in text else text).encode())
+
+
+def page_of_events(
+    store: EventStore,
+    where: Filter,
+    *,
+    limit: int,
+    cursor: str | None = None,
+    sort_by: SortBy = "timestamp",
+    sort_order: SortOrder = "desc",
+) -> EventPage:
+    """Return the events that match, a page at a time and without a count.
+
+    Raises CursorError when the cursor belongs to another order.
+    """
+    question = f"events/{sort_by}/{sort_order}"
+    by, order = ("<", "DESC") if sort_order == "desc" else (">", "ASC")
+    key = _KEYS[sort_by]
+    parameters: dict[str, Value] = {**where.parameters(), "limit": limit + 1}
+    after = "1"
+    if cursor is not None:
+        place = decode_cursor(question, cursor, str, int, str)
+        parameters |= {
+            "after_key": _sort_value(sort_by, place[0]),
+            "after_us": place[1],
+            "after_id": place[2],
+        }
+        after = (
+            f"({key}, toUnixTimestamp64Micro(ts), event_id) {by} "
+            f"({_KEY_PARAMETER[sort_by]}, {{after_us:Int64}}, {{after_id:String}})"
+        )
+        if sort_by == "timestamp":
+            # The engine skips what lies on the wrong side only if it is told about ts itself.
+            after += f" AND ts {by}= fromUnixTimestamp64Micro({{after_us:Int64}}, 'UTC')"
+    ordered = "ts" if sort_by == "timestamp" else f"sort_key {order}, ts"
+    rows = store.query(
+        "events_page",
+        parameters,
+        {
+            "columns": _COLUMNS,
+            "key": key,
+            "after": after,
+            "order": f"{ordered} {order}, event_id {order}",
+        },
+    )
+    events = [_event(row) for row in rows[:limit]]
+    if len(rows) <= limit:
+        return EventPage(events, None)
+    last, key_text = events[-1], str(rows[limit - 1][-1])
+    at = (last.ts - EPOCH) // timedelta(microseconds=1)
+    return EventPage(events, encode_cursor(question, key_text, at, last.event_id))
+
+
+def event_by_id(store: EventStore, project_id: str, event_id: str) -> Event | None:
+    """Return one event of a project, or None when the project has none of that id."""
+    parameters = {"project_id": project_id, "event_id": event_id}
+    rows = store.query("event_by_id", parameters, {"columns": _COLUMNS})
+    return _event(rows[0]) if rows else None
+
+
+def _sort_value(sort_by: SortBy, text: str) -> str:
+    """Check that a cursor's key is what its order needs."""
+    try:
+        if sort_by == "cost":
+            value = Decimal(text)
+            valid = value.is_finite() and abs(value) < 10**26
+        else:
+            valid = (
+                (int(text) < 2**63) if sort_by == "timestamp" else abs(float(text)) < float("inf")
+            )
+    except (ValueError, InvalidOperation):
+        valid = False
+    if not valid:
+        raise CursorError("it is none that this server gave out")
+    return text
+
+
+def _number(value: Any) -> Any:
+    """Return 1250 for 1250.0, as most senders write milliseconds."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value
+
+
+def _event(row: list[Any]) -> Event:
+    ts = EPOCH + timedelta(microseconds=row[4])
+    attributes = row[17]
+    return Event(
+        project_id=row[0],
+        event_id=row[1],
+        run_id=row[2],
+        event_type=row[3],
+        ts=ts.astimezone(UTC),
+        env=row[5],
+        tags=row[6],
+        user_id=row[7],
+        release=row[8],
+        model=row[9],
+        status=row[10],
+        latency_ms=row[11],
+        tokens_input=row[12],
+        tokens_output=row[13],
+        cost_usd=None if row[14] is None else Decimal(row[14]),
+        prompt=row[15],
+        response=row[16],
+        attributes=_raw_fields(attributes.encode()) if attributes else {},
+    )

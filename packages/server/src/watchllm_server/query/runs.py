@@ -1,0 +1,160 @@
+"""Answer which runs there are, and how each went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+from watchllm_server.events import EPOCH, micros
+from watchllm_server.query.cursor import decode_cursor, encode_cursor
+
+if TYPE_CHECKING:
+    from watchllm_server.query.filter import Filter
+    from watchllm_server.store.base import EventStore
+
+RunStatus = Literal["success", "warning", "error"]
+
+_QUESTION = "runs"
+_LAST = 2**63 - 1
+_MANY = 100
+_ERRORS = "countIf(event_type = 'error' OR status IN ('error', 'timeout'))"
+_WARNINGS = (
+    "countIf(status IN ('warning', 'assertion_failed') OR event_type IN "
+    "('assertion_failed', 'hallucination_detected', 'performance_alert'))"
+)
+_STATUS = f"multiIf({_ERRORS} > 0, 'error', {_WARNINGS} > 0, 'warning', 'success')"
+_SUMMARY = f"""
+    run_id,
+    toUnixTimestamp64Micro(min(ts)),
+    toUnixTimestamp64Micro(max(ts)),
+    count(),
+    countIf(event_type = 'prompt_call'),
+    countIf(event_type = 'agent_step'),
+    {_ERRORS},
+    toString(sum(toInt128(tokens_input))),
+    toString(sum(toInt128(tokens_output))),
+    sum(cost),
+    countIf(event_type = 'prompt_call' AND cost IS NULL),
+    quantileExactInclusive(0.5)(if(event_type = 'prompt_call', latency_ms, NULL)),
+    arraySort(groupUniqArrayIf({_MANY})(model, model != '')),
+    arraySort(groupUniqArrayIf({_MANY})(user_id, user_id != '')),
+    arraySort(groupUniqArrayArray({_MANY})(tags)),
+    arraySort(groupUniqArrayIf({_MANY})(release, release != '')),
+    argMin(env, (ts, event_id)),
+    {_STATUS},
+    argMinIf(prompt_head, (ts, event_id), event_type = 'prompt_call')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The summary of a run. Lists hold at most 100 values; times are UTC."""
+
+    run_id: str
+    started_at: datetime
+    ended_at: datetime
+    """When its newest event happened."""
+    events: int
+    prompt_calls: int
+    agent_steps: int
+    errors: int
+    """Error events, and calls or steps whose status is error or timeout."""
+    tokens_input: int | None
+    """None when the run has calls and no call's count is known."""
+    tokens_output: int | None
+    cost_usd: Decimal | None
+    """The sum of the costs that are known; None when the run has calls and none could be priced."""
+    unpriced_calls: int
+    """Prompt calls whose cost is not known."""
+    latency_p50_ms: float | None
+    """Of the prompt calls whose latency is known."""
+    models: list[str]
+    users: list[str]
+    tags: list[str]
+    releases: list[str]
+    env: str
+    """Of the run's first event."""
+    status: RunStatus
+    """error after any error or timeout, else warning after any warning or failed check."""
+    first_prompt: str
+    """The first 200 characters of the first prompt; empty when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """A page of runs, and where the next one begins."""
+
+    runs: list[Run]
+    next_cursor: str | None
+
+
+def page_of_runs(
+    store: EventStore,
+    where: Filter,
+    *,
+    limit: int,
+    statuses: tuple[RunStatus, ...] = (),
+    cursor: str | None = None,
+) -> RunPage:
+    """Return the runs of which an event matches, the last started first, a page at a time.
+
+    The stretch of time and `statuses` are about the run as a whole. Raises CursorError.
+    """
+    before_us, before_id = _LAST, ""
+    if cursor is not None:
+        before_us, before_id = decode_cursor(_QUESTION, cursor, int, str)
+    rows = store.query(
+        "runs_page",
+        {
+            **where.parameters(),
+            "run_statuses": statuses,
+            "before_us": before_us,
+            "before_id": before_id,
+            "limit": limit + 1,
+        },
+        {"summary": _SUMMARY, "status": _STATUS},
+    )
+    runs = [_run(row) for row in rows[:limit]]
+    if len(rows) <= limit:
+        return RunPage(runs, None)
+    last = runs[-1]
+    return RunPage(runs, encode_cursor(_QUESTION, micros(last.started_at), last.run_id))
+
+
+def run_by_id(store: EventStore, project_id: str, run_id: str) -> Run | None:
+    """Return the summary of one run, or None when the project has no event of it."""
+    parameters = {"project_id": project_id, "run_id": run_id}
+    rows = store.query("run_summary", parameters, {"summary": _SUMMARY})
+    return _run(rows[0]) if rows else None
+
+
+def _run(row: list[Any]) -> Run:
+    calls = row[4]
+
+    def total(text: str | None) -> int | None:
+        return int(text) if text is not None else None if calls else 0
+
+    cost = Decimal(row[9]) if row[9] is not None else None if calls else Decimal(0)
+    return Run(
+        run_id=row[0],
+        started_at=EPOCH + timedelta(microseconds=row[1]),
+        ended_at=EPOCH + timedelta(microseconds=row[2]),
+        events=row[3],
+        prompt_calls=calls,
+        agent_steps=row[5],
+        errors=row[6],
+        tokens_input=total(row[7]),
+        tokens_output=total(row[8]),
+        cost_usd=cost,
+        unpriced_calls=row[10],
+        latency_p50_ms=row[11],
+        models=row[12],
+        users=row[13],
+        tags=row[14],
+        releases=row[15],
+        env=row[16],
+        status=row[17],
+        first_prompt=row[18],
+    )

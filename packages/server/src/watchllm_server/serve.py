@@ -1,0 +1,137 @@
+"""Run the server: take the port, own the data directory, open what is in it, and end in order."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+import uvicorn
+from rich.console import Console
+from rich.rule import Rule
+
+from watchllm_server import datadir
+from watchllm_server.app import create_app
+from watchllm_server.clock import SystemClock
+from watchllm_server.errors import StartError
+from watchllm_server.metadata import Metadata
+from watchllm_server.store.embedded import EmbeddedStore
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from watchllm_server.settings import Settings
+
+_BACKLOG = 2_048
+# Requests in flight get so long; the writer and the store need the rest of five seconds.
+_GRACE_SECONDS = 3
+_MB = 1_000_000
+_FIRST_PROJECT = "default"
+
+
+def serve_forever(settings: Settings) -> int:
+    """Serve until SIGTERM or Ctrl-C and return the exit code.
+
+    Raises StartError with the one sentence that says why it cannot start.
+    """
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    clock = SystemClock()
+    with ExitStack() as stack:
+        listener = stack.enter_context(closing(_listen(settings.host, settings.port)))
+        directory = datadir.prepare(settings.data_dir)
+        stack.enter_context(datadir.owned(directory))
+        metadata = stack.enter_context(closing(Metadata(directory / "metadata.db", clock)))
+        memory = settings.memory_mb * _MB
+        store = stack.enter_context(
+            closing(EmbeddedStore(directory / "events", memory_bytes=memory))
+        )
+        address = _address(listener)
+        _introduce(metadata, settings, address)
+        config = uvicorn.Config(
+            create_app(settings, store=store, metadata=metadata, clock=clock),
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        server = uvicorn.Server(config)
+        _stop_on_signals(server)
+        server.run(sockets=[listener])
+        return 0 if server.started else 1
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything else is touched, so that a clash costs nothing."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError):
+        message = f"There is no address {host!r} to listen on: choose another --host."
+        raise StartError(message) from None
+    listener = socket.socket(family, kind)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StartError(
+            f"Cannot listen on {host}:{port} ({error.strerror}): choose another --port or "
+            "--host, or stop the process that listens there."
+        ) from error
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _introduce(metadata: Metadata, settings: Settings, address: str) -> None:
+    """Make the first project and key where there are none, and say how to reach the server."""
+    console = Console()
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    say(f"WatchLLM listens on {address}, and keeps its data in {settings.data_dir}.")
+    wanted = settings.init_project_id or _FIRST_PROJECT
+    is_asked_for = bool(settings.init_project_id or settings.init_api_key)
+    if metadata.projects() and not is_asked_for:
+        return
+    project = metadata.project(wanted) or metadata.create_project(wanted, project_id=wanted)
+    if settings.init_api_key:
+        metadata.create_key(project.id, name="from the environment", secret=settings.init_api_key)
+        return
+    if project.id in {owner.id for _, owner in metadata.all_keys()}:
+        return
+    _, secret = metadata.create_key(project.id, name="first key")
+    console.print(Rule("Paste this where your app runs. The key is shown this once.", style="dim"))
+    say(f"export WATCHLLM_BASE_URL={address}/v1")
+    say(f"export WATCHLLM_PROJECT_ID={project.id}")
+    say(f"export WATCHLLM_API_KEY={secret}")
+    console.print(Rule(style="dim"))
+
+
+def _stop_on_signals(server: uvicorn.Server) -> None:
+    """End with exit code 0 on SIGTERM and Ctrl-C.
+
+    While it serves, uvicorn has handlers of its own; when it has ended it raises the signal again,
+    for the handlers that were there before. These are those.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
+        if not server.started:
+            raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)

@@ -1,0 +1,142 @@
+"""The server's settings: one row each, from which its help, its docs and its checks come."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from watchllm_server.errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_MAX_PORT = 65_535
+_MIN_MEMORY_MB = 200
+
+
+class Setting(NamedTuple):
+    """One setting. `read` turns text into a value, or raises ValueError with what is allowed."""
+
+    name: str
+    env: str
+    default: str
+    help: str
+    read: Callable[[str], Any]
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdecimal()) or not low <= int(text[:20]) <= high:
+            raise ValueError(f"an integer from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def _directory(text: str) -> Path:
+    if text:
+        return Path(text).expanduser()
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "watchllm"
+
+
+SETTINGS = (
+    Setting("host", "WATCHLLM_HOST", "127.0.0.1", "Address to listen on.", _text),
+    Setting(
+        "port",
+        "WATCHLLM_PORT",
+        "8787",
+        "Port to listen on; 0 takes a free one.",
+        _number(0, _MAX_PORT),
+    ),
+    Setting(
+        "data_dir",
+        "WATCHLLM_DATA_DIR",
+        "",
+        "Directory of the data. Default: $XDG_STATE_HOME/watchllm or ~/.local/state/watchllm.",
+        _directory,
+    ),
+    Setting(
+        "init_project_id",
+        "WATCHLLM_INIT_PROJECT_ID",
+        "",
+        "Id of the project that the first start creates.",
+        _text,
+    ),
+    Setting(
+        "init_api_key",
+        "WATCHLLM_INIT_API_KEY",
+        "",
+        "Key of that project, of 16 characters or more; it is not printed.",
+        _text,
+    ),
+    Setting(
+        "memory_mb",
+        "WATCHLLM_MEMORY_MB",
+        "1000",
+        "Memory in MB that the embedded engine may take.",
+        _number(_MIN_MEMORY_MB, 1_000_000),
+    ),
+    Setting(
+        "group_events",
+        "WATCHLLM_GROUP_EVENTS",
+        "2000",
+        "Most events that one insert carries.",
+        _number(1, 100_000),
+    ),
+    Setting(
+        "group_mb",
+        "WATCHLLM_GROUP_MB",
+        "8",
+        "Most MB of events that one insert carries.",
+        _number(1, 1_000),
+    ),
+    Setting(
+        "queue_mb",
+        "WATCHLLM_QUEUE_MB",
+        "64",
+        "MB of batches in hand beyond which senders are told to come back (429).",
+        _number(11, 100_000),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The values of all settings."""
+
+    host: str
+    port: int
+    data_dir: Path
+    init_project_id: str
+    init_api_key: str
+    memory_mb: int
+    group_events: int
+    group_mb: int
+    queue_mb: int
+
+    def __repr__(self) -> str:
+        return f"Settings(host={self.host!r}, port={self.port}, data_dir={str(self.data_dir)!r})"
+
+
+def load_settings(environment: Mapping[str, str], **given: str | None) -> Settings:
+    """Return each setting from what is given, else the environment, else its default.
+
+    An empty text counts as not given. Raises StartError with a sentence for a wrong value.
+    """
+    values = {}
+    for setting in SETTINGS:
+        option = given.get(setting.name)
+        text = option or environment.get(setting.env) or setting.default
+        try:
+            values[setting.name] = setting.read(text)
+        except ValueError as error:
+            source = f"--{setting.name.replace('_', '-')}" if option else setting.env
+            raise StartError(f"{source} must be {error}, but it is {text!r}.") from None
+    return Settings(**values)

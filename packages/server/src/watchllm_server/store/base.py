@@ -1,0 +1,54 @@
+"""What every event store does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from watchllm_server.events import Row
+
+Value = str | int | float | None | Sequence[str]
+"""What a parameter of a query may be."""
+
+
+class EventStore(Protocol):
+    """Keep events and answer questions about them. Safe to use from any thread."""
+
+    def insert_group(self, rows: Sequence[tuple[Row, Decimal | None]]) -> None:
+        """Store rows with their costs; return once they are synced to disk and visible.
+
+        Raises StoreError when the rows cannot be stored; some of them may be visible all the same.
+        """
+        ...
+
+    def query(
+        self,
+        name: str,
+        parameters: Mapping[str, Value],
+        fragments: Mapping[str, str] | None = None,
+    ) -> list[Any]:
+        """Ask the question kept in queries/NAME.sql and return its rows, each a list of values.
+
+        `fragments` replace `$name` in the text and must come from code, never from a request.
+        Decimals and integers beyond 64 bits come back as text. Raises StoreError.
+        """
+        ...
+
+    def ping(self) -> None:
+        """Return when the store answers, else raise StoreError."""
+        ...
+
+    def close(self) -> None:
+        """Finish running work and let go of the data."""
+        ...
+
+
+def encode_row(row: Row, cost: Decimal | None) -> bytes:
+    """Return a row as one line of ClickHouse's JSONEachRow format."""
+    parts = [b'"%b":%b' % (name.encode(), value) for name, value in row.columns.items()]
+    if cost is not None:
+        parts.append(b'"cost":"%b"' % f"{cost:f}".encode())
+    return b"{%b}" % b",".join(parts)

@@ -1,0 +1,39 @@
+"""The SQL files that come with the package: schema and queries."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from string import Template
+from typing import NamedTuple
+
+_PACKAGE = files("watchllm_server.store")
+
+
+class Migration(NamedTuple):
+    """One numbered step of the schema."""
+
+    version: int
+    name: str
+    statements: list[str]
+
+
+def migrations() -> list[Migration]:
+    """Return the steps of the schema in order. Statements end with a semicolon and a newline."""
+    found = []
+    for path in (_PACKAGE / "schema").iterdir():
+        if match := re.fullmatch(r"(\d{4})_(\w+)\.sql", path.name):
+            statements = [part.strip() for part in path.read_text().split(";\n")]
+            found.append(Migration(int(match[1]), match[2], [part for part in statements if part]))
+    return sorted(found)
+
+
+@cache
+def query_text(name: str) -> Template:
+    """Return the text of a query; `$filter` in it stands for what is in filter.sql."""
+    text = (_PACKAGE / "queries" / f"{name}.sql").read_text()
+    if "$filter" in text:
+        condition = (_PACKAGE / "queries" / "filter.sql").read_text()
+        text = text.replace("$filter", condition.strip())
+    return Template(text)

@@ -1,0 +1,9 @@
+SELECT $columns, $key AS sort_key
+FROM events
+WHERE project_id = {project_id:String}
+  AND ts >= fromUnixTimestamp64Micro({from_us:Int64}, 'UTC')
+  AND ts < fromUnixTimestamp64Micro({until_us:Int64}, 'UTC')
+  AND $filter
+  AND $after
+ORDER BY $order
+LIMIT {limit:UInt32}
