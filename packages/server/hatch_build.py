@@ -7,6 +7,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+KINDS = ("*.py", "*.md", "requirements.txt")
+
 
 class ExamplesHook(BuildHookInterface[Any]):
     """Add examples/ to every kind of build.
@@ -16,10 +18,14 @@ class ExamplesHook(BuildHookInterface[Any]):
     """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
-        """Map the folder to its place in the artefact being built."""
+        """Map each file to its place in the artefact being built."""
         root = Path(self.root)
         examples = root / "examples"
         if not examples.is_dir():
             examples = root.parent.parent / "examples"
         inside = "examples" if self.target_name == "sdist" else "watchllm_server/demo/programs"
-        build_data["force_include"][str(examples)] = inside
+        files = sorted(file for kind in KINDS for file in examples.glob(kind))
+        if not files:
+            raise FileNotFoundError(f"The programs of the demo are not in {examples}.")
+        for file in files:
+            build_data["force_include"][str(file)] = f"{inside}/{file.name}"

@@ -1,0 +1,129 @@
+"""Which OpenAI-compatible endpoint the programs of the demo ask."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from watchllm_server.demo import local, scripted
+from watchllm_server.demo.children import HOST, Child, child, free_port
+from watchllm_server.demo.errors import DemoError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+OPENAI = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An endpoint: what it is, in a sentence, and the variables that point a program at it.
+
+    `note` says what a reader of the recorded figures must know about them.
+    """
+
+    kind: str
+    sentence: str
+    variables: dict[str, str]
+    note: str = ""
+    process: Child | None = None
+
+    def wait_until_ready(self) -> None:
+        """Return once an endpoint of our own serves; another's is taken as it is."""
+        if self.process is not None:
+            self.process.wait_until_ready("/v1/models", seconds=120)
+
+
+@dataclass(frozen=True)
+class Served:
+    """An endpoint of our own that a module of this package serves."""
+
+    kind: str
+    module: str
+    model: str
+    sentence: str
+    note: str
+
+
+SCRIPTED = Served(
+    kind="scripted",
+    module=scripted.__name__,
+    model=scripted.MODELS[0],
+    sentence=(
+        "Scripted: no model is asked. A small stand-in answers from a text, under the name "
+        f"{scripted.MODELS[0]}. Set OPENAI_API_KEY or OPENAI_BASE_URL, or pass --llm local, to "
+        "ask a real model."
+    ),
+    note=(
+        "Scripted: no model was asked and nothing was charged. Each word and each mark of the "
+        f"texts counts as a token; the cost is {scripted.MODELS[0]}'s list price for as many."
+    ),
+)
+LOCAL = Served(
+    kind="local",
+    module=local.__name__,
+    model=local.MODEL,
+    sentence=(
+        f"A real local model, {local.MODEL}, on one CPU thread. It is a small base model: it goes "
+        "on with a text rather than answering, and is often wrong. Its file (253 MB) stays in "
+        "your cache folder."
+    ),
+    note="A real local model answered. It has no list price, so the cost is unknown.",
+)
+
+
+@contextlib.contextmanager
+def open_endpoint(llm: str, environment: Mapping[str, str], folder: Path) -> Iterator[Endpoint]:
+    """Yield the endpoint that `--llm` asks for; one of our own runs until the block is left.
+
+    `auto` is the user's own if OPENAI_API_KEY or OPENAI_BASE_URL is set, else the scripted one.
+    """
+    if llm == "auto" and (environment.get("OPENAI_API_KEY") or environment.get("OPENAI_BASE_URL")):
+        yield own_endpoint(environment)
+        return
+    if llm not in {"auto", "local", "scripted"}:
+        raise DemoError(f"--llm is auto, local or scripted, not {llm!r}.", exit_code=2)
+    served = LOCAL if llm == "local" else SCRIPTED
+    if served is LOCAL:
+        require_local_packages()
+    port = free_port()
+    with child(
+        f"{served.kind} endpoint",
+        [served.module],
+        port=port,
+        environment=environment,
+        log=folder / f"{served.kind}.log",
+    ) as process:
+        variables = {
+            "OPENAI_BASE_URL": f"http://{HOST}:{port}/v1",
+            "OPENAI_API_KEY": f"no-key-needed-{served.kind}",
+            "OPENAI_MODEL": served.model,
+        }
+        yield Endpoint(served.kind, served.sentence, variables, served.note, process)
+
+
+def require_local_packages() -> None:
+    """Refuse to start a local model without its packages."""
+    if any(importlib.util.find_spec(module) is None for module in local.MODULES):
+        raise DemoError(
+            f"The local model needs two more packages: pip install {' '.join(local.PACKAGES)}",
+            exit_code=2,
+        )
+
+
+def own_endpoint(environment: Mapping[str, str]) -> Endpoint:
+    """Return the endpoint that the user's OPENAI_* variables name."""
+    address = urlsplit(environment.get("OPENAI_BASE_URL") or OPENAI)
+    where = f"{address.hostname}{f':{address.port}' if address.port else ''}"
+    model = environment.get("OPENAI_MODEL") or "gpt-4o"
+    sentence = (
+        f"Your own: {where}, with the model {model}. It gets a few short calls. "
+        "Set OPENAI_MODEL to ask another model."
+    )
+    # The client refuses to start without a key, even for an endpoint that asks for none.
+    key = environment.get("OPENAI_API_KEY") or "no-key-needed"
+    return Endpoint("own", sentence, {"OPENAI_API_KEY": key, "OPENAI_MODEL": model})

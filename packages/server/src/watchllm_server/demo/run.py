@@ -1,0 +1,151 @@
+"""The flow of the demo: server, endpoint, programs, table, and the page to look at."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import signal
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from watchllm_server.demo.children import HOST, Child, child, free_port
+from watchllm_server.demo.endpoint import open_endpoint
+from watchllm_server.demo.errors import DemoError
+from watchllm_server.demo.programs import Outcome, Program, example_programs, run_program
+from watchllm_server.demo.recorded import Reader, missing, read_back
+from watchllm_server.demo.screen import Screen
+from watchllm_server.demo.signals import signals_interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+PROJECT = "demo"
+INTERRUPTED = 128 + signal.SIGINT
+
+
+def run_demo(*, once: bool, llm: str, port: int, data_dir: Path | None) -> int:
+    """Run the demo and return its exit code.
+
+    0: every event that was logged was found. 1: one is missing, or a program failed. 2: the demo
+    could not start. 130: it was ended before the table. Without `once` it serves the page after
+    the table until Ctrl-C or SIGTERM. Without `data_dir` the data is removed at the end.
+    """
+    screen = Screen()
+    try:
+        with signals_interrupt(), tempfile.TemporaryDirectory(prefix="watchllm-demo-") as folder:
+            demo = Demo(screen, example_programs(), Path(folder), data_dir)
+            return demo.run(once=once, llm=llm, port=port)
+    except DemoError as error:
+        screen.failed(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        screen.ended("Ended before the table.")
+        return INTERRUPTED
+
+
+class Demo:
+    """One run of the demo, with its logs and, unless told otherwise, its data in one folder."""
+
+    def __init__(
+        self, screen: Screen, programs: Sequence[Program], folder: Path, data_dir: Path | None
+    ) -> None:
+        self._screen = screen
+        self._programs = programs
+        self._folder = folder
+        self._data_dir = data_dir or folder / "data"
+        self._outside = environment_of_children()
+        self._key = f"wllm_{secrets.token_urlsafe(24)}"
+
+    def run(self, *, once: bool, llm: str, port: int) -> int:
+        """Start what is needed, run the programs, show what was recorded, and serve on."""
+        require_packages()
+        with (
+            self._server(port) as server,
+            open_endpoint(llm, self._outside, self._folder) as endpoint,
+        ):
+            with self._screen.busy("Starting the server and the endpoint ..."):
+                server.wait_until_ready("/readyz", seconds=60)
+                endpoint.wait_until_ready()
+            address = f"http://{HOST}:{server.port}"
+            self._screen.introduce(address, endpoint)
+            outcomes = self._run_programs(
+                {
+                    **self._outside,
+                    **endpoint.variables,
+                    "WATCHLLM_BASE_URL": f"{address}/v1",
+                    "WATCHLLM_PROJECT_ID": PROJECT,
+                    "WATCHLLM_API_KEY": self._key,
+                    "WATCHLLM_DEBUG": "1",
+                }
+            )
+            all_found = self._check(Reader(server.port, self._key), outcomes, endpoint.note)
+            exit_code = 0 if all_found and all(outcome.good for outcome in outcomes) else 1
+            if not once:
+                self._screen.page(f"{address}/projects/{PROJECT}/runs")
+                serve_on(server)
+                self._screen.ended("Ended.")
+        return exit_code
+
+    def _server(self, wanted: int) -> AbstractContextManager[Child]:
+        port = free_port(wanted)
+        if wanted not in {0, port}:
+            self._screen.say(f"Port {wanted} is in use, so the server takes {port}.")
+        return child(
+            "server",
+            ["watchllm_server", "serve", "--host", HOST, "--data-dir", str(self._data_dir)],
+            port=port,
+            environment={
+                **self._outside,
+                "WATCHLLM_INIT_PROJECT_ID": PROJECT,
+                "WATCHLLM_INIT_API_KEY": self._key,
+            },
+            log=self._folder / "server.log",
+        )
+
+    def _run_programs(self, environment: Mapping[str, str]) -> list[Outcome]:
+        outcomes = []
+        for program in self._programs:
+            with self._screen.busy(f"{program.file}: {program.what} ..."):
+                outcome = run_program(program, environment, self._folder)
+            self._screen.outcome(outcome)
+            outcomes.append(outcome)
+        return outcomes
+
+    def _check(self, reader: Reader, outcomes: list[Outcome], note: str) -> bool:
+        logged = [event for outcome in outcomes for event in outcome.logged]
+        runs = read_back(reader, logged)
+        lost = missing(logged, runs)
+        self._screen.recorded(runs, note)
+        self._screen.checked(logged, lost)
+        return not lost
+
+
+def require_packages() -> None:
+    """Refuse to start without the packages that the programs import."""
+    for package in ("openai", "watchllm"):
+        if importlib.util.find_spec(package) is None:
+            raise DemoError(
+                f"The demo's programs need the package {package}, which is not installed: "
+                'pip install "watchllm-server[demo]"',
+                exit_code=2,
+            )
+
+
+def environment_of_children() -> dict[str, str]:
+    """Return our environment without settings of WatchLLM, and with loopback past any proxy."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("WATCHLLM_")}
+    for name in ("NO_PROXY", "no_proxy"):
+        ours[name] = ",".join(filter(None, (ours.get(name), HOST, "localhost")))
+    return ours
+
+
+def serve_on(server: Child) -> None:
+    """Return at Ctrl-C or SIGTERM; raise DemoError if the server ends by itself."""
+    try:
+        server.process.wait()
+    except KeyboardInterrupt:
+        return
+    raise server.error("The server ended.")

@@ -1,0 +1,80 @@
+"""The table of what was recorded."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+from watchllm_server.demo.recorded import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+UNKNOWN = "unknown"
+NONE = "-"
+RUN_WIDTH = 11
+SMALLEST = Decimal("0.00001")
+SECOND = 1000
+
+
+def recorded_table(runs: Sequence[Run]) -> Table:
+    """Return a table with a row for each run and a line of totals."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, padding=0)
+    for name in ("Program", "Run"):
+        table.add_column(name, no_wrap=True, vertical="bottom")
+    for name in ("Calls", "Steps", "Errors", "Tokens\nin", "Tokens\nout", "Cost", "p50"):
+        table.add_column(name, justify="right", no_wrap=True, vertical="bottom")
+    for run in runs:
+        table.add_row(run.program.removesuffix(".py"), shortened(run.run_id), *figures(run))
+    table.add_section()
+    everything = Run("", "", tuple(event for run in runs for event in run.events))
+    what = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    table.add_row("Total", what, *figures(everything), style="bold")
+    return table
+
+
+def shortened(run_id: str) -> str:
+    """Return a run id that fits its column: a long one keeps its head and its end."""
+    return run_id if len(run_id) <= RUN_WIDTH else f"{run_id[:4]}…{run_id[-6:]}"
+
+
+def figures(run: Run) -> tuple[str, ...]:
+    """Return the figures of a run as they stand in its row."""
+    calls, steps, errors = (
+        len(run.of_type(event_type)) for event_type in ("prompt_call", "agent_step", "error")
+    )
+    if not calls:
+        return (NONE, count(steps), count(errors), NONE, NONE, NONE, NONE)
+    return (
+        count(calls),
+        count(steps),
+        count(errors),
+        count(run.tokens("input")),
+        count(run.tokens("output")),
+        dollars(run.cost()),
+        milliseconds(run.latency_p50_ms()),
+    )
+
+
+def count(number: int | None) -> str:
+    """Return a count with its thousands apart; nothing stands out as a dash."""
+    if number is None:
+        return UNKNOWN
+    return f"{number:,}" if number else NONE
+
+
+def dollars(amount: Decimal | None) -> str:
+    """Return an amount in USD; a tiny one is never shown as nothing."""
+    if amount is None:
+        return UNKNOWN
+    return f"<${SMALLEST}" if 0 < amount < SMALLEST else f"${amount:,.5f}"
+
+
+def milliseconds(number: float | None) -> str:
+    """Return a latency in milliseconds, from a second on in seconds."""
+    if number is None:
+        return UNKNOWN
+    return f"{number:.0f} ms" if number < SECOND else f"{number / SECOND:,.1f} s"
