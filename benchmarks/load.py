@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -13,7 +14,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import random
 
-WORDS = ["the", "model", "answers", "with", "a", "short", "summary", "of", "each", "document", "and", "names", "its", "source", "so", "that", "people", "can", "check", "what", "was", "said", "and", "when", "because", "an", "answer", "without", "evidence", "is", "worth", "little", "to", "anyone", "who", "has", "to", "decide", "what", "the", "customer", "is", "told", "about", "price", "delivery", "warranty", "and", "the", "next", "step"]
+WORDS = re.findall(
+    r"\w+",
+    "the model answers with a short summary of each document and names its source so that "
+    "people can check what was said and when because an answer without evidence is worth "
+    "little to anyone who has to decide what the customer is told about price delivery "
+    "warranty and the next step",
+)
 
 
 def text(characters: int, seed: random.Random) -> str:

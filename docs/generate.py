@@ -1,7 +1,6 @@
 """Write the parts of the documentation that come from the code; with --check, compare them only.
 
-    python docs/generate.py            # after a setting was added or changed
-    python docs/generate.py --check    # what `make test` does
+Run `python docs/generate.py` after a setting was added or changed; `make test` compares.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ HEAD = """# Settings
 SDK_HEAD = """
 ## SDK
 
-An argument of `WatchLLMClient(...)` or `watchllm.init(...)` wins over the environment variable, which
-wins over the default. An empty variable counts as unset. A wrong argument raises
+An argument of `WatchLLMClient(...)` or `watchllm.init(...)` wins over the environment variable,
+which wins over the default. An empty variable counts as unset. A wrong argument raises
 `ConfigurationError`, which names it and what is allowed; a variable that cannot be used is reported
 once by the logger `watchllm`, and the default is used.
 
@@ -45,9 +44,11 @@ def shown(default: object) -> str:
 
 def page() -> str:
     """Return the page as it has to be."""
-    sdk = [f"| `{s.name}` | `{s.env}` | {shown(s.default)} | {s.help} |" for s in SDK_SETTINGS]
-    server = [f"| `{s.name}` | `{s.env}` | {shown(s.default)} | {s.help} |" for s in SERVER_SETTINGS]
-    return HEAD + SDK_HEAD + "\n".join(sdk) + "\n" + SERVER_HEAD + "\n".join(server) + "\n"
+    sdk, server = (
+        "".join(f"| `{s.name}` | `{s.env}` | {shown(s.default)} | {s.help} |\n" for s in settings)
+        for settings in (SDK_SETTINGS, SERVER_SETTINGS)
+    )
+    return HEAD + SDK_HEAD + sdk + SERVER_HEAD + server
 
 
 def main() -> int:
