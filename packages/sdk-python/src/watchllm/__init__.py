@@ -1,0 +1,56 @@
+"""WatchLLM: log the LLM calls, agent steps and errors of an app, with personal data redacted."""
+
+from typing import Any
+
+from watchllm._client import WatchLLMClient
+from watchllm._context import trace
+from watchllm._default import get_client, init
+from watchllm._enums import (
+    AlertType,
+    AssertionType,
+    DetectionMethod,
+    EventType,
+    Severity,
+    Status,
+    StepType,
+)
+from watchllm._events import (
+    AgentStepEvent,
+    AssertionFailedEvent,
+    ErrorEvent,
+    HallucinationDetectedEvent,
+    PerformanceAlertEvent,
+    PromptCallEvent,
+)
+from watchllm.errors import ConfigurationError, WatchLLMError
+
+__all__ = [
+    "AgentStepEvent",
+    "AlertType",
+    "AssertionFailedEvent",
+    "AssertionType",
+    "ConfigurationError",
+    "DetectionMethod",
+    "ErrorEvent",
+    "EventType",
+    "HallucinationDetectedEvent",
+    "PerformanceAlertEvent",
+    "PromptCallEvent",
+    "Severity",
+    "Status",
+    "StepType",
+    "WatchLLMClient",
+    "WatchLLMError",
+    "get_client",
+    "init",
+    "trace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Look up the version only when it is asked for: that reads files."""
+    if name == "__version__":
+        from watchllm._runtime import sdk_version
+
+        return sdk_version()
+    raise AttributeError(f"module 'watchllm' has no attribute {name!r}")

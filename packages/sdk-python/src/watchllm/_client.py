@@ -1,0 +1,369 @@
+"""The client: builds events and wires the steps that they go through."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from watchllm import _config
+from watchllm._enums import Severity, Status
+from watchllm._events import (
+    AgentStepEvent,
+    AssertionFailedEvent,
+    ErrorEvent,
+    Event,
+    HallucinationDetectedEvent,
+    PerformanceAlertEvent,
+    PromptCallEvent,
+)
+from watchllm._late import load_for_logging
+from watchllm._log import Problems, log_everything_to_stderr, logger
+from watchllm._pipeline import Pipeline
+from watchllm._redaction import Walk
+from watchllm._runtime import Clock, IdSource, sdk_version
+from watchllm._spool import MemorySpool
+from watchllm._stats import Stats
+from watchllm._transport import HttpTransport
+from watchllm._worker import Worker
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Callable, Mapping
+
+    from watchllm._enums import AlertType, AssertionType, DetectionMethod, StepType
+    from watchllm._transport import Transport
+
+
+class WatchLLMClient:
+    """Log LLM calls, agent steps and errors, in the background.
+
+    Settings that are None come from WATCHLLM_<NAME> in the environment, else from their defaults.
+    Raises `ConfigurationError` if one is wrong or missing. The log methods return the event's id
+    and never raise for what they are given: a value of the wrong kind is described in the event's
+    `invalid_fields`. `run_id` may be None inside `watchllm.trace()`. Safe to use from any thread
+    and any asyncio task, and in forked children. `transport` and `clock` are for tests: see
+    `watchllm.testing`.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        project_id: str | None = None,
+        base_url: str | None = None,
+        environment: str | None = None,
+        sample_rate: float | None = None,
+        redact_pii: bool | None = None,
+        batch_size: int | None = None,
+        flush_interval_seconds: float | None = None,
+        timeout: float | None = None,
+        *,
+        release: str | None = None,
+        enabled: bool | None = None,
+        debug: bool | None = None,
+        transport: Transport | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        options = {
+            "api_key": api_key,
+            "project_id": project_id,
+            "base_url": base_url,
+            "environment": environment,
+            "sample_rate": sample_rate,
+            "redact_pii": redact_pii,
+            "batch_size": batch_size,
+            "flush_interval_seconds": flush_interval_seconds,
+            "timeout": timeout,
+            "release": release,
+            "enabled": enabled,
+            "debug": debug,
+        }
+        self._config, warnings = _config.load(options, os.environ)
+        load_for_logging()
+        self._logger = logger()
+        if self._config.debug:
+            log_everything_to_stderr()
+        self._problems = Problems()
+        for warning in warnings:
+            self._problems.report(warning, warning)
+        clock = clock or Clock()
+        self._ids = IdSource(clock)
+        self._stats = Stats()
+        self._spool = MemorySpool()
+        self._pipeline = Pipeline(self._config, clock, self._ids)
+        transport = transport or HttpTransport(
+            self._config.base_url, self._config.api_key, sdk_version(), clock
+        )
+        self._worker = Worker(
+            self._config, self._spool, transport, clock, self._stats, self._problems
+        )
+
+    def log_prompt_call(
+        self,
+        run_id: str | None,
+        prompt: str,
+        model: str,
+        response: str,
+        tokens_input: int,
+        tokens_output: int,
+        latency_ms: float,
+        status: Status | str = Status.SUCCESS,
+        error: BaseException | Mapping[str, Any] | str | None = None,
+        prompt_template_id: str | None = None,
+        model_version: str | None = None,
+        response_metadata: dict[str, Any] | None = None,
+        tool_calls: list[dict[str, Any]] | None = None,
+        tags: list[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+        *,
+        cost_estimate_usd: float | None = None,
+    ) -> str:
+        """Log a call of a language model; return the event's id.
+
+        The server prices the call by model and tokens unless `cost_estimate_usd` is given.
+        """
+        return self._log(
+            lambda: PromptCallEvent(
+                prompt=prompt,
+                model=model,
+                response=response,
+                tokens_input=tokens_input,
+                tokens_output=tokens_output,
+                latency_ms=latency_ms,
+                status=status,
+                error=error,
+                prompt_template_id=prompt_template_id,
+                model_version=model_version,
+                response_metadata=response_metadata,
+                tool_calls=tool_calls,
+                cost_estimate_usd=cost_estimate_usd,
+                run_id=run_id,
+                tags=tags,
+                user_id=user_id,
+                release=release,
+            )
+        )
+
+    def log_agent_step(
+        self,
+        run_id: str | None,
+        step_number: int,
+        step_name: str,
+        step_type: StepType | str,
+        input_data: dict[str, Any],
+        output_data: dict[str, Any],
+        latency_ms: float,
+        status: Status | str = Status.SUCCESS,
+        reasoning: str | None = None,
+        context: dict[str, Any] | None = None,
+        error: BaseException | Mapping[str, Any] | str | None = None,
+        tags: list[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+    ) -> str:
+        """Log a step of an agent; return the event's id."""
+        return self._log(
+            lambda: AgentStepEvent(
+                step_number=step_number,
+                step_name=step_name,
+                step_type=step_type,
+                input_data=input_data,
+                output_data=output_data,
+                latency_ms=latency_ms,
+                status=status,
+                reasoning=reasoning,
+                context=context,
+                error=error,
+                run_id=run_id,
+                tags=tags,
+                user_id=user_id,
+                release=release,
+            )
+        )
+
+    def log_error(
+        self,
+        run_id: str | None,
+        error: BaseException | Mapping[str, Any] | str,
+        context: dict[str, Any] | None = None,
+        tags: list[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+    ) -> str:
+        """Log an exception, or a dict with a `message`; return the event's id.
+
+        Of an exception its type, message and traceback are kept, with what it was raised from.
+        """
+        return self._log(
+            lambda: ErrorEvent(
+                error=error,
+                context=context,
+                run_id=run_id,
+                tags=tags,
+                user_id=user_id,
+                release=release,
+            )
+        )
+
+    def log_assertion_failed(
+        self,
+        run_id: str | None,
+        assertion_name: str,
+        assertion_type: AssertionType | str,
+        expected: Any,
+        actual: Any,
+        severity: Severity | str = Severity.MEDIUM,
+        tags: list[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+    ) -> str:
+        """Log a check that failed; return the event's id."""
+        return self._log(
+            lambda: AssertionFailedEvent(
+                assertion_name=assertion_name,
+                assertion_type=assertion_type,
+                expected=expected,
+                actual=actual,
+                severity=severity,
+                run_id=run_id,
+                tags=tags,
+                user_id=user_id,
+                release=release,
+            )
+        )
+
+    def log_hallucination_detected(
+        self,
+        run_id: str | None,
+        detection_method: DetectionMethod | str,
+        confidence_score: float,
+        flagged_content: str,
+        ground_truth: str | None = None,
+        recommendations: list[str] | None = None,
+        tags: list[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+    ) -> str:
+        """Log content that a model made up; return the event's id.
+
+        `confidence_score` is from 0 to 1.
+        """
+        return self._log(
+            lambda: HallucinationDetectedEvent(
+                detection_method=detection_method,
+                confidence_score=confidence_score,
+                flagged_content=flagged_content,
+                ground_truth=ground_truth,
+                recommendations=recommendations,
+                run_id=run_id,
+                tags=tags,
+                user_id=user_id,
+                release=release,
+            )
+        )
+
+    def log_performance_alert(
+        self,
+        run_id: str | None,
+        alert_type: AlertType | str,
+        threshold: float,
+        actual_value: float,
+        window_minutes: int,
+        affected_models: list[str] | None = None,
+        severity: Severity | str | None = None,
+        tags: list[str] | None = None,
+        user_id: str | None = None,
+        release: str | None = None,
+    ) -> str:
+        """Log a measure that left its bounds; return the event's id."""
+        return self._log(
+            lambda: PerformanceAlertEvent(
+                alert_type=alert_type,
+                threshold=threshold,
+                actual_value=actual_value,
+                window_minutes=window_minutes,
+                affected_models=affected_models,
+                severity=severity,
+                run_id=run_id,
+                tags=tags,
+                user_id=user_id,
+                release=release,
+            )
+        )
+
+    def log_event(self, event: Event) -> str:
+        """Log an event made from one of the event classes; return its id."""
+        return self._log(lambda: event)
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Send all events logged before; return True once the server has answered for each.
+
+        Blocks at most `timeout` seconds (default: the client's `timeout`), then returns False; at
+        once if the server refuses the key. The events stay queued.
+        """
+        return self._worker.flush(timeout)
+
+    def close(self, timeout: float = 2.0) -> bool:
+        """Send all events and end the client; return True if the server answered for each.
+
+        Blocks at most `timeout` seconds; what could not be sent then is dropped and counted. What
+        is logged later is dropped too. Closing again does nothing. An app that ends without it
+        gets the same at exit.
+        """
+        return self._worker.close(timeout)
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counters: what became of the events of this process.
+
+        logged = sampled_out + sent + refused + the sum of dropped (by reason) + queued. `accepted`
+        were queued at some time, `retried` counts each repeated delivery, `redacted` findings by
+        kind.
+        """
+        return self._stats.snapshot(self._spool.queued())
+
+    def __enter__(self) -> WatchLLMClient:  # noqa: PYI034 - Self is not in Python 3.8
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"WatchLLMClient({self._config!r})"
+
+    def _log(self, make: Callable[[], Event]) -> str:
+        """Take an event through all steps; whatever fails in here is counted, never raised."""
+        event_id = self._ids.new()
+        self._stats.count("logged")
+        try:
+            if not self._config.enabled:
+                self._stats.drop("disabled")
+                return event_id
+            event = make()
+            given = event.event_id
+            if isinstance(given, str) and given:
+                event_id = Walk().label(given) if self._config.redact_pii else given
+            encoded = self._pipeline.process(event, event_id)
+            if encoded is None:
+                self._stats.count("sampled_out")
+            elif self._worker.submit(encoded.data):
+                self._stats.count("accepted")
+                self._stats.redact(encoded.redactions)
+                self._logger.debug(
+                    "logged %s %s run=%s", encoded.event_type, encoded.event_id, encoded.run_id
+                )
+            else:
+                self._stats.drop("closed")
+                self._problems.report("closed", "Events logged after close() are dropped.")
+        except Exception as failure:
+            self._stats.drop("internal_error")
+            self._problems.report(
+                f"internal {type(failure).__name__}",
+                f"An event could not be logged: {type(failure).__name__}. It is dropped and"
+                " counted.",
+            )
+        return event_id

@@ -1,0 +1,309 @@
+"""What each field of the wire takes: any value in, a value that the contract allows out."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any
+
+from watchllm._encoding import dumps
+from watchllm._enums import (
+    AlertType,
+    AssertionType,
+    DetectionMethod,
+    EventType,
+    Severity,
+    Status,
+    StepType,
+)
+from watchllm._exceptions import describe_exception
+from watchllm._redaction import FAILED, Walk
+from watchllm._redaction._walk import LARGEST_INT, LONGEST_TEXT_BYTES, clip
+
+if TYPE_CHECKING:
+    from enum import Enum
+    from typing import Callable, Dict
+
+    Invalid = Dict[str, str]
+    Convert = Callable[[Any, Walk, str, Invalid], Any]
+
+
+MOST_TOOL_CALLS = 1_000
+MOST_NOTES = 100
+
+
+class Misfit(Exception):  # noqa: N818 - it is no error: it says what a field takes
+    """Say what a field takes, when a value is not of that kind."""
+
+
+def text(value: Any, walk: Walk, path: str, invalid: Invalid) -> str:
+    """Return any value as text: a list of messages becomes its JSON."""
+    if type(value) is str:
+        return walk.text(value)
+    copy = walk.value(value)
+    return copy if isinstance(copy, str) else clip(dumps(copy), LONGEST_TEXT_BYTES)
+
+
+def label(value: Any, walk: Walk, path: str, invalid: Invalid) -> str:
+    """Return a name or an id."""
+    return walk.label(value)
+
+
+def filled_label(value: Any, walk: Walk, path: str, invalid: Invalid) -> str:
+    """Return a name or an id that may not be empty."""
+    found = walk.label(value)
+    if not found:
+        raise Misfit("a text that is not empty")
+    return found
+
+
+def whole(value: Any, walk: Walk, path: str, invalid: Invalid) -> int:
+    """Return a count."""
+    expected = "an integer >= 0"
+    try:
+        if isinstance(value, float) and value.is_integer():
+            number = int(value)
+        elif isinstance(value, bool):
+            raise Misfit(expected)
+        else:
+            number = operator.index(value)
+    except TypeError:
+        raise Misfit(expected) from None
+    if not 0 <= number <= LARGEST_INT:
+        raise Misfit(expected if number < 0 else f"{expected} and below 2**63")
+    return number
+
+
+def number_from(lowest: float | None, highest: float | None = None) -> Convert:
+    """Return the converter of a finite number within bounds."""
+    expected = "a number"
+    if lowest is not None:
+        expected += f" >= {lowest:g}" if highest is None else f" from {lowest:g} to {highest:g}"
+
+    def number(value: Any, walk: Walk, path: str, invalid: Invalid) -> float | int:
+        if isinstance(value, (bool, str, bytes)):
+            raise Misfit(expected)
+        if type(value) is int and abs(value) <= LARGEST_INT:
+            found: float | int = value
+        else:
+            try:
+                found = float(value)
+            except (TypeError, ValueError, OverflowError):
+                raise Misfit(expected) from None
+        if not math.isfinite(found):
+            raise Misfit(expected)
+        if (lowest is not None and found < lowest) or (highest is not None and found > highest):
+            raise Misfit(expected)
+        return found
+
+    return number
+
+
+def one_of(enum: type[Enum]) -> Convert:
+    """Return the converter of an enum's values."""
+    values = [str(member.value) for member in enum]
+    expected = "one of " + ", ".join(values)
+
+    def choice(value: Any, walk: Walk, path: str, invalid: Invalid) -> str:
+        if isinstance(value, str) and value in values:
+            return str.__str__(enum(value).value)
+        raise Misfit(expected)
+
+    return choice
+
+
+def mapping(value: Any, walk: Walk, path: str, invalid: Invalid) -> dict[str, Any]:
+    """Return an object: from a dict, a dataclass, a pydantic model."""
+    copy = walk.value(value)
+    if not isinstance(copy, dict):
+        raise Misfit("a dict")
+    return copy
+
+
+def texts(value: Any, walk: Walk, path: str, invalid: Invalid) -> list[str]:
+    """Return a list of texts; a single text becomes a list of one."""
+    if isinstance(value, str):
+        return [walk.text(value)]
+    if not isinstance(value, (list, tuple, AbstractSet)):
+        raise Misfit("a list of texts")
+    copies = walk.value(list(value))
+    return [
+        item if isinstance(item, str) else "None" if item is None else dumps(item)
+        for item in copies
+    ]
+
+
+def anything(value: Any, walk: Walk, path: str, invalid: Invalid) -> Any:
+    """Return any JSON value."""
+    return walk.value(value)
+
+
+def error_info(value: Any, walk: Walk, path: str, invalid: Invalid) -> dict[str, Any]:
+    """Return an ErrorInfo: from an exception, a dict or a message."""
+    if isinstance(value, BaseException):
+        value = describe_exception(value)
+    elif isinstance(value, str):
+        value = {"message": value}
+    elif not isinstance(value, Mapping):
+        raise Misfit("an exception, or a dict with a message")
+    return convert(value, _ERROR_INFO, walk, f"{path}.", invalid)
+
+
+def tool_calls(value: Any, walk: Walk, path: str, invalid: Invalid) -> list[dict[str, Any]]:
+    """Return a list of tool calls, each from a dict."""
+    if not isinstance(value, (list, tuple)):
+        raise Misfit("a list of dicts")
+    calls = []
+    if len(value) > MOST_TOOL_CALLS:
+        invalid[path] = f"expected at most {MOST_TOOL_CALLS}, got {len(value)}"
+    for index, call in enumerate(value[:MOST_TOOL_CALLS]):
+        here = f"{path}[{index}]"
+        if isinstance(call, Mapping):
+            calls.append(convert(call, _TOOL_CALL, walk, f"{here}.", invalid))
+        else:
+            invalid[here] = f"expected a dict, got {walk.describe(call)}"
+            calls.append(convert({}, _TOOL_CALL, walk, f"{here}.", {}))
+    return calls
+
+
+class Field:
+    """One field: its name, its converter, and for a required one the value that means unknown."""
+
+    __slots__ = ("convert", "name", "neutral", "required")
+
+    def __init__(self, name: str, convert: Convert, neutral: Any = None) -> None:
+        self.name = name
+        self.convert = convert
+        self.neutral = neutral
+        self.required = neutral is not None
+
+
+def convert(
+    values: Mapping[Any, Any],
+    fields: tuple[Field, ...],
+    walk: Walk,
+    path: str,
+    invalid: Invalid,
+) -> dict[str, Any]:
+    """Return an object with the fields named, then all others that are not None.
+
+    What does not fit is replaced by its neutral value, or left out if it is optional, and
+    described in `invalid` under its path.
+    """
+    out: dict[str, Any] = {}
+    for field in fields:
+        value = values.get(field.name)
+        if value is None and not field.required:
+            continue
+        where = path + field.name
+        try:
+            if value is None:
+                raise Misfit("a value")  # noqa: TRY301 - described as any other misfit
+            out[field.name] = field.convert(value, walk, where, invalid)
+        except Misfit as misfit:
+            invalid[where] = f"expected {misfit}, got {walk.describe(value)}"
+        except Exception as failure:
+            # Fail closed: the field is lost, never sent as it was.
+            invalid[where] = f"{FAILED} {type(failure).__name__}"
+        if field.required and field.name not in out:
+            neutral = field.neutral
+            out[field.name] = neutral.copy() if isinstance(neutral, (dict, list)) else neutral
+    known = {field.name for field in fields}
+    extra = {key: value for key, value in values.items() if key not in known and value is not None}
+    if extra:
+        for key, value in walk.value(extra).items():
+            out.setdefault(key, value)
+    return out
+
+
+_milliseconds = number_from(0)
+_status = Field("status", one_of(Status), Status.SUCCESS.value)
+_latency = Field("latency_ms", _milliseconds, 0)
+_error = Field("error", error_info)
+_severity = one_of(Severity)
+
+_ERROR_INFO = (
+    Field("message", text, ""),
+    Field("type", text),
+    Field("code", text),
+    Field("stack", text),
+    Field("context", mapping),
+)
+_TOOL_CALL = (
+    Field("tool_name", text, ""),
+    Field("tool_id", text),
+    Field("input", anything, {}),
+    Field("output", anything, {}),
+    _latency,
+    _status,
+    _error,
+)
+COMMON = (
+    Field("tags", texts),
+    Field("user_id", text),
+    Field("release", text),
+)
+BY_TYPE: dict[str, tuple[Field, ...]] = {
+    EventType.PROMPT_CALL.value: (
+        *COMMON,
+        Field("prompt", text, ""),
+        Field("response", text, ""),
+        Field("model", label, ""),
+        Field("model_version", text),
+        Field("tokens_input", whole, 0),
+        Field("tokens_output", whole, 0),
+        _latency,
+        _status,
+        Field("cost_estimate_usd", number_from(0)),
+        Field("prompt_template_id", text),
+        Field("response_metadata", mapping),
+        Field("tool_calls", tool_calls),
+        _error,
+    ),
+    EventType.AGENT_STEP.value: (
+        *COMMON,
+        Field("step_number", whole, 0),
+        Field("step_name", text, ""),
+        Field("step_type", one_of(StepType), StepType.REASONING.value),
+        Field("input_data", mapping, {}),
+        Field("output_data", mapping, {}),
+        Field("reasoning", text),
+        Field("context", mapping),
+        _latency,
+        _status,
+        _error,
+    ),
+    EventType.ERROR.value: (
+        *COMMON,
+        Field("error", error_info, {"message": ""}),
+        Field("context", mapping),
+        Field("stack_trace", text),
+    ),
+    EventType.ASSERTION_FAILED.value: (
+        *COMMON,
+        Field("assertion_name", text, ""),
+        Field("assertion_type", one_of(AssertionType), AssertionType.CUSTOM.value),
+        Field("expected", anything, ""),
+        Field("actual", anything, ""),
+        Field("severity", _severity, Severity.MEDIUM.value),
+    ),
+    EventType.HALLUCINATION_DETECTED.value: (
+        *COMMON,
+        Field("detection_method", one_of(DetectionMethod), DetectionMethod.HEURISTIC.value),
+        Field("confidence_score", number_from(0, 1), 0),
+        Field("flagged_content", text, ""),
+        Field("ground_truth", text),
+        Field("recommendations", texts, []),
+    ),
+    EventType.PERFORMANCE_ALERT.value: (
+        *COMMON,
+        Field("alert_type", one_of(AlertType), AlertType.LATENCY_SPIKE.value),
+        Field("threshold", number_from(None), 0),
+        Field("actual_value", number_from(None), 0),
+        Field("window_minutes", whole, 0),
+        Field("affected_models", texts, []),
+        Field("severity", _severity),
+    ),
+}

@@ -1,0 +1,125 @@
+"""Time, identity and chance: the only place that asks the machine for them."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Forkable(Protocol):
+        """Hold what a forked child must not share with its parent."""
+
+        def after_fork(self) -> None:
+            """Start anew in the child, where no other thread runs yet."""
+            ...
+
+
+class Clock:
+    """Tell the time of the machine, and wait on it.
+
+    Another clock can be given to a client, such as `watchllm.testing.ManualClock`.
+    """
+
+    def time_ns(self) -> int:
+        """Return nanoseconds since 1970, UTC."""
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return time.monotonic()
+
+    def wait(self, condition: threading.Condition, until: float | None) -> None:
+        """Wait until `condition` (held by the caller) is notified or `monotonic()` is `until`."""
+        if until is None:
+            condition.wait()
+        else:
+            condition.wait(max(0.0, until - self.monotonic()))
+
+
+_forkables: weakref.WeakSet[Forkable] = weakref.WeakSet()
+
+
+def call_after_fork(forkable: Forkable) -> None:
+    """Have `after_fork` called in every child, as long as the object lives."""
+    _forkables.add(forkable)
+
+
+def _after_fork_in_child() -> None:  # pragma: no cover - in children; test_process.py sees it
+    for forkable in list(_forkables):
+        forkable.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class IdSource:
+    """Mint UUIDs of version 7 that rise within a process.
+
+    48 bits of milliseconds, 12 bits that count within one millisecond from a random start, 62
+    random bits (RFC 9562, section 6.2, method 1). Safe to use from any thread.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._last = 0
+        call_after_fork(self)
+
+    def new(self) -> str:
+        """Return an id as text."""
+        with self._lock:
+            start = (self._clock.time_ns() // 1_000_000) << 12 | random.getrandbits(11)
+            self._last = start if start > self._last else self._last + 1
+            head = self._last
+        number = (
+            (head >> 12 & 0xFFFFFFFFFFFF) << 80
+            | 7 << 76
+            | (head & 0xFFF) << 64
+            | 2 << 62
+            | random.getrandbits(62)
+        )
+        text = f"{number:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def after_fork(self) -> None:
+        """Forget a lock that another thread of the parent may have held."""
+        self._lock = threading.RLock()
+
+
+def timestamp(time_ns: int) -> str:
+    """Return a moment as RFC 3339 UTC with microseconds."""
+    seconds, rest = divmod(time_ns, 1_000_000_000)
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{rest // 1000:06d}Z"
+
+
+def roll() -> float:
+    """Return a random number from 0 up to, but not including, 1."""
+    return random.random()  # noqa: S311 - it spreads retries, it guards nothing
+
+
+def python_platform() -> str:
+    """Return the interpreter and the system, such as `python-3.11.7-linux`."""
+    return f"python-{sys.version.split()[0]}-{sys.platform}"
+
+
+def hostname() -> str:
+    """Return the name of this machine, or an empty text where there is none."""
+    if hasattr(os, "uname"):
+        return os.uname().nodename
+    return os.environ.get("COMPUTERNAME", "")  # pragma: no cover - Windows has no uname
+
+
+def sdk_version() -> str:
+    """Return the version of the installed SDK."""
+    from importlib.metadata import version
+
+    return version("watchllm")

@@ -1,0 +1,125 @@
+"""Card numbers are found, and numbers that are none are not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watchllm._redaction import CardDetector
+
+MARK = "[REDACTED_CC]"
+
+
+def redacted(text: str) -> str:
+    """Return the text with card numbers replaced."""
+    return CardDetector().replace(text)[0]
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "4111111111111111",
+        "4111 1111 1111 1111",
+        "4111-1111-1111-1111",
+        "4222222222222",
+        "5555555555554444",
+        "2223003122003222",
+        "378282246310005",
+        "3782 822463 10005",
+        "30569309025904",
+        "3056 930902 5904",
+        "6011111111111117",
+        "3530111333300000",
+        "6200000000000005",
+        "6759649826438453",
+        "671234567806",
+        "2200000000000004",
+        "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
+    ],
+)
+@pytest.mark.parametrize("text", ["{}", "card: {}, exp 12/27", "pan{}x", '"{}"', "\n{}\n", "é{}é"])
+def test_a_card_is_replaced_and_its_surroundings_stay(card: str, text: str) -> None:
+    """Each issuer's numbers are found in each of the usual groupings and contexts."""
+    assert CardDetector().replace(text.format(card)) == (text.format(MARK), 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4111111111111112",  # check digit
+        "1234567890123456",  # no issuer
+        "1764000000123456",  # microseconds since 1970
+        "41111111111111110000",  # 20 digits
+        "1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
+        "4111 1111-1111 1111",  # mixed separators
+        "41 11 11 11 11 11 11 11",  # no card is grouped like this
+        "0.4111111111111111",
+        "0x4111111111111111",
+        "hash a4111111111111111f9",
+        "euCDuEwjP9vxgjl4111111111111111dqL/O/ZzaFCEO6P",
+        "41111111-1111-4111-8111-411111111111",
+        "a0000000-4111-1111-1111-111100000000",
+        "a1b2c3d4-e5f6-4a7b-8c9d-671234567806",
+        "4111 1111 1111",
+        "GB90YNTU67299444055881",
+        "DE44 5001 0517 5407 3249 31 is valid",
+        "DE44 5001 0517 5407 3249 31 OK",
+        "",
+    ],
+)
+def test_what_is_no_card_stays(text: str) -> None:
+    """Timestamps, ids, hashes, lists, fractions and account numbers are left alone."""
+    assert CardDetector().replace(text) == (text, 0)
+
+
+def test_a_uuid_that_holds_a_valid_number_stays() -> None:
+    """Groups of a UUID that pass every other test are still a UUID's."""
+    assert (
+        redacted("12345678-4111-1111-1111-111112345678") == "12345678-4111-1111-1111-111112345678"
+    )
+    assert redacted("x 4111-1111-1111-1111 y") == f"x {MARK} y"
+
+
+def test_several_cards_in_one_run_of_digits_are_all_found() -> None:
+    """Two cards beside each other, and a card after another number, are each replaced."""
+    assert CardDetector().replace("4111 1111 1111 1111 5555 5555 5555 4444") == (
+        f"{MARK} {MARK}",
+        2,
+    )
+    assert redacted("42 4111 1111 1111 1111 12 27") == f"42 {MARK} 12 27"
+
+
+def test_what_looks_like_an_account_number_but_is_none_does_not_hide_a_card() -> None:
+    """An IBAN's form with wrong check digits protects nothing."""
+    assert redacted("AB12 4111 1111 1111 1111") != "AB12 4111 1111 1111 1111"
+
+
+@given(
+    st.text(
+        st.characters(whitelist_categories=["Zs", "Po", "Lo"], blacklist_characters="."), max_size=9
+    ),
+    st.text(
+        st.characters(whitelist_categories=["Zs", "Po", "Lo"], blacklist_characters="."), max_size=9
+    ),
+    st.sampled_from(["4111111111111111", "3782 822463 10005", "5555-5555-5555-4444"]),
+)
+def test_a_card_is_found_between_spaces_marks_and_letters(
+    before: str, after: str, card: str
+) -> None:
+    """A planted card does not come through, whatever space, mark or letter touches it."""
+    assert card not in redacted(f"{before}{card}{after}")
+
+
+@given(st.text("41 -5x\n", max_size=200))
+def test_redacting_again_changes_nothing(text: str) -> None:
+    """Nothing in the result looks like a card any more."""
+    once = redacted(text)
+
+    assert redacted(once) == once
+
+
+@given(st.text(st.characters(blacklist_categories=["Nd"]), max_size=300))
+def test_text_without_digits_is_never_changed(text: str) -> None:
+    """The detector leaves alone what holds no digit."""
+    assert redacted(text) == text

@@ -1,0 +1,191 @@
+"""An event is sampled, completed, redacted and encoded on its way to the spool."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+
+import pytest
+from conftest import breaches
+
+from watchllm import ErrorEvent, PerformanceAlertEvent, PromptCallEvent
+from watchllm._config import load
+from watchllm._pipeline import Pipeline
+from watchllm._runtime import IdSource
+from watchllm.testing import ManualClock
+
+NOW = "2025-11-24T16:00:00.000000Z"
+
+
+def processed(event: Any, **options: Any) -> dict[str, Any] | None:
+    """Return an event as it would be sent, None if it would not."""
+    clock = ManualClock()
+    config, _ = load({"api_key": "k", "project_id": "p", **options}, {})
+    encoded = Pipeline(config, clock, IdSource(clock)).process(event, "id-1")
+    if encoded is None:
+        return None
+    wire: dict[str, Any] = json.loads(encoded.data)
+    assert breaches(wire) == []
+    assert (encoded.event_id, encoded.run_id) == (wire["event_id"], wire["run_id"])
+    assert encoded.redactions == wire.get("redactions", {})
+    return wire
+
+
+def call(**fields: Any) -> PromptCallEvent:
+    """Return a prompt call."""
+    return PromptCallEvent(
+        **{
+            "prompt": "p",
+            "model": "m",
+            "response": "r",
+            "tokens_input": 1,
+            "tokens_output": 2,
+            "latency_ms": 3,
+            "run_id": "run-1",
+            **fields,
+        }
+    )
+
+
+def test_an_event_is_completed() -> None:
+    """Project, environment, time, sender and an empty list of tags are filled in."""
+    wire = processed(call(), environment="staging", release="1.2")
+
+    assert wire is not None
+    assert wire["event_id"] == "id-1"
+    assert (wire["project_id"], wire["env"], wire["release"]) == ("p", "staging", "1.2")
+    assert (wire["timestamp"], wire["tags"]) == (NOW, [])
+    assert set(wire["client"]) == {"sdk_version", "platform", "hostname"}
+    assert {"sample_rate", "redactions", "invalid_fields", "user_id", "error"}.isdisjoint(wire)
+
+
+def test_what_an_event_says_itself_wins() -> None:
+    """Its own environment, release and time are kept; the SDK's own fields are not for it."""
+    wire = processed(
+        call(env="canary", release="9", timestamp="2026-01-02T03:04:05.6Z", project_id="other",
+             client={"x": 1}, sample_rate=0.5, redactions={"email": 9}),
+        release="1.2",
+    )  # fmt: skip
+
+    assert wire is not None
+    assert (wire["env"], wire["release"]) == ("canary", "9")
+    assert wire["timestamp"] == "2026-01-02T03:04:05.600Z"
+    assert wire["project_id"] == "p"
+    assert "x" not in wire["client"]
+    assert "sample_rate" not in wire
+    assert "redactions" not in wire
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("2026-11-24T09:30:00Z", "2026-11-24T09:30:00.000Z"),
+        ("2026-11-24T11:30:00.5+02:00", "2026-11-24T09:30:00.500Z"),
+        ("2026-11-24T09:30:00.123456789Z", "2026-11-24T09:30:00.123456789Z"),
+        (
+            datetime.datetime(2026, 11, 24, 9, 30, tzinfo=datetime.timezone.utc),
+            "2026-11-24T09:30:00.000000Z",
+        ),
+        (
+            datetime.datetime(
+                2026, 11, 24, 9, 30, 0, 7,
+                tzinfo=datetime.timezone(datetime.timedelta(hours=-1)),
+            ),
+            "2026-11-24T10:30:00.000007Z",
+        ),
+    ],
+)  # fmt: skip
+def test_a_moment_is_sent_in_utc(given: object, sent: str) -> None:
+    """A text or a datetime with an offset is converted; its digits are kept."""
+    wire = processed(call(timestamp=given))
+
+    assert wire is not None
+    assert wire["timestamp"] == sent
+    assert "invalid_fields" not in wire
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "yesterday",
+        "2026-02-30T00:00:00Z",
+        "2026-11-24T09:30:00",
+        "9999-01-01T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "0001-01-01T00:00:00+14:00",
+        1764000000.5,
+        datetime.datetime(2026, 11, 24),  # noqa: DTZ001 - without a time zone on purpose
+        datetime.date(2026, 11, 24),
+    ],
+)
+def test_an_unusable_moment_gives_way_to_now(given: object) -> None:
+    """A time that nobody can place is described, and the time of logging is sent."""
+    wire = processed(call(timestamp=given))
+
+    assert wire is not None
+    assert wire["timestamp"] == NOW
+    assert "RFC 3339" in wire["invalid_fields"]["timestamp"]
+
+
+@pytest.mark.parametrize("run_id", [None, ""])
+def test_an_event_without_run_is_a_run_of_its_own(run_id: str | None) -> None:
+    """The event's id stands for the missing run id, and that is said; sampling goes by it too."""
+    wire = processed(call(run_id=run_id))
+
+    assert wire is not None
+    assert wire["run_id"] == "id-1"
+    assert wire["invalid_fields"]["run_id"].startswith("expected a text that is not empty, got ")
+    assert processed(call(run_id=run_id), sample_rate=1e-9) is None
+
+
+def test_sampled_events_carry_their_rate_and_failures_none() -> None:
+    """A kept event says what share it stands for; one that is always kept stands for itself."""
+    kept = processed(call(run_id="run-2"), sample_rate=0.5)
+    dropped = processed(call(run_id="run-1"), sample_rate=0.5)
+    number = processed(call(run_id=7), sample_rate=0.99)
+    failure = processed(ErrorEvent(error="x", run_id="run-1"), sample_rate=0.5)
+
+    assert kept is not None
+    assert kept["sample_rate"] == 0.5
+    assert dropped is None
+    assert number is not None
+    assert failure is not None
+    assert "sample_rate" not in failure
+
+
+def test_findings_are_counted_on_the_event_unless_redaction_is_off() -> None:
+    """Findings of the whole event are summed by kind; without redaction nothing is replaced."""
+    event = call(
+        prompt="a@b.co 4111 1111 1111 1111", user_id="c@d.co", tags=["e@f.co"], run_id="g@h.co/1"
+    )
+    wire = processed(event)
+    plain = processed(event, redact_pii=False)
+
+    assert wire is not None
+    assert plain is not None
+    assert wire["redactions"] == {"email": 4, "credit_card": 1}
+    assert wire["run_id"] == "[REDACTED_EMAIL]/1"
+    assert plain["prompt"] == "a@b.co 4111 1111 1111 1111"
+    assert "redactions" not in plain
+
+
+def test_descriptions_of_misfits_are_bounded() -> None:
+    """An event with thousands of misfits describes the first hundred."""
+    wire = processed(call(tool_calls=["x"] * 1_000))
+
+    assert wire is not None
+    assert len(wire["invalid_fields"]) == 100
+
+
+def test_an_empty_environment_of_an_event_is_the_clients() -> None:
+    """An event cannot take its environment away."""
+    wire = processed(
+        PerformanceAlertEvent(
+            alert_type="cost_spike", threshold=1, actual_value=2, window_minutes=3, env="",
+            run_id="r",
+        )
+    )  # fmt: skip
+
+    assert wire is not None
+    assert wire["env"] == "development"
