@@ -213,3 +213,15 @@ def collector() -> Iterator[Collector]:
     running = Collector()
     yield running
     running.stop()
+
+
+def prompts(app: App) -> list[str]:
+    """Return the prompts delivered, in order."""
+    return [event["prompt"] for event in app.transport.events]
+
+
+def adds_up(app: App) -> bool:
+    """Say whether every event logged is accounted for."""
+    stats = app.client.stats()
+    gone = stats["sent"] + stats["refused"] + sum(stats["dropped"].values())
+    return bool(stats["logged"] == stats["sampled_out"] + gone + stats["queued"])
