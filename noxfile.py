@@ -81,7 +81,6 @@ def tests(session: nox.Session, package: Path, *arguments: str) -> None:
     with session.chdir(package):
         data = ROOT / f".coverage.{package.name}.{session.name}"
         session.env["COVERAGE_FILE"] = str(data)
-        session.env["COVERAGE_PROCESS_START"] = str(package / "pyproject.toml")
         session.env["HYPOTHESIS_PROFILE"] = "ci" if CI else "default"
         session.run("coverage", "run", "-m", "pytest", *arguments, *session.posargs)
 
@@ -116,6 +115,7 @@ def types(session: nox.Session) -> None:
     else:
         lock, package = SERVER / "requirements-test.lock", SERVER
         install(session, "mypy==2.4.1", "-r", str(lock), wheel(SDK))
+        session.run("mypy", "--strict", "examples")
     with session.chdir(package):
         session.run("mypy", "src", "tests")
 
@@ -140,7 +140,7 @@ def lowest(session: nox.Session) -> None:
 def server(session: nox.Session) -> None:
     """Test the server's wheel on one Python."""
     install(session, "-r", str(SERVER / "requirements-test.lock"), wheel(SDK), wheel(SERVER))
-    tests(session, SERVER)
+    tests(session, SERVER, "-n", "2")
 
 
 @nox.session(python="3.11")

@@ -102,9 +102,9 @@ class WatchLLMClient:
         run_id: str | None,
         prompt: str,
         model: str,
-        response: str,
-        tokens_input: int,
-        tokens_output: int,
+        response: str | None,
+        tokens_input: int | None,
+        tokens_output: int | None,
         latency_ms: float,
         status: Status | str = Status.SUCCESS,
         error: BaseException | Mapping[str, Any] | str | None = None,
@@ -121,6 +121,7 @@ class WatchLLMClient:
         """Log a call of a language model; return the event's id.
 
         The server prices the call by model and tokens unless `cost_estimate_usd` is given.
+        None says that a provider gave no text or no usage; the server shows such tokens as unknown.
         """
         return self._log(
             lambda: PromptCallEvent(
