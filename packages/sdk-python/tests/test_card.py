@@ -36,6 +36,17 @@ def redacted(text: str) -> str:
         "671234567806",
         "2200000000000004",
         "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
+        "41 11 11 11 11 11 11 11",
+        "4111.1111.1111.1111",
+        "4111  1111  1111  1111",
+        "4111 1111\n1111 1111",
+        "6200 0000 0000 0000 000",
+        "6200 0000 0000 0000 0",
+        "620000 0000000000000",
+        "4111\u00a01111\u00a01111\u00a01111",
+        "4111\u20131111\u20131111\u20131111",
+        "4111\u200b1111\u200b1111\u200b1111",
+        "\uff14\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11\uff11",
     ],
 )
 @pytest.mark.parametrize("text", ["{}", "card: {}, exp 12/27", "pan{}x", '"{}"', "\n{}\n", "é{}é"])
@@ -53,8 +64,24 @@ def test_a_card_is_replaced_and_its_surroundings_stay(card: str, text: str) -> N
         "41111111111111110000",  # 20 digits
         "1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
         "4111 1111-1111 1111",  # mixed separators
-        "41 11 11 11 11 11 11 11",  # no card is grouped like this
         "0.4111111111111111",
+        "4111111111111111.5",
+        "1.5 2.4111111111111111",
+        "41111111111111111111111 4111",
+        "ab1-4111-1111-1111-1111",
+        "4111111111111111-ab",
+        "1-4111111111111111",
+        "4111\n1111\n1111\n1111",  # a column of numbers
+        "0000 0000 0000 0000",
+        "4111 111 1111 1111 11",
+        "ts=1700483827105 level=info",
+        "start_time_unix_nano=1785734234473233719",
+        "IMEI 490154203237518",
+        "ISBN 978-3-16-148410-0",
+        "2028-10-15 16:55:33.841113",
+        "tokens: [4111, 1111, 1111, 1111]",
+        "years 2001 2002 2003 2007 2005 2006",
+        "x411111111111111abcdefghijklmnopqrs 4111111111111111abcdefghijklmnopqrs",
         "0x4111111111111111",
         "hash a4111111111111111f9",
         "euCDuEwjP9vxgjl4111111111111111dqL/O/ZzaFCEO6P",
@@ -123,3 +150,31 @@ def test_redacting_again_changes_nothing(text: str) -> None:
 def test_text_without_digits_is_never_changed(text: str) -> None:
     """The detector leaves alone what holds no digit."""
     assert redacted(text) == text
+
+
+def test_two_readings_of_a_row_of_groups_are_both_replaced() -> None:
+    """Where a number before a card makes another valid card with it, all of it goes."""
+    assert redacted("ticket 4021 4441 2625 8562 6321 546 done") == f"ticket {MARK} done"
+
+
+def test_a_word_before_a_card_does_not_hide_it() -> None:
+    """A reference, a label or a currency glued to a card is a word; a hash is not."""
+    assert redacted("ref-4111111111111111") == f"ref-{MARK}"
+    assert redacted("4111111111111111USD") == f"{MARK}USD"
+
+
+def test_digits_of_other_scripts_leave_the_rest_of_the_text_alone() -> None:
+    """Only the card is replaced in text whose other characters are folded for reading."""
+    text = "\uff21\u3000\u200b\uff14111 1111 1111 1111\u2029\uff1a"
+
+    assert redacted(text) == f"\uff21\u3000\u200b{MARK}\u2029\uff1a"
+
+
+def test_the_body_of_an_account_number_is_no_card() -> None:
+    """Digits that pass for a card are left alone where an IBAN's own check digits are right."""
+    body = "4111111111111111"
+    check = 98 - int(f"{body}161100") % 97  # G is 16, B is 11
+    iban = f"GB{check:02} {body[:4]} {body[4:8]} {body[8:12]} {body[12:]}"
+
+    assert redacted(iban) == iban
+    assert redacted(iban.replace("GB", "GC")) != iban.replace("GB", "GC")

@@ -34,6 +34,16 @@ CONTRACT = next(
 KEY = "wllm_key-of-the-server-tests-0123456789"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def signals_as_in_a_terminal() -> None:
+    """Heed the signals that whoever runs the tests may ignore, as nohup does.
+
+    A process that a test starts would inherit that, and never hear Ctrl-C.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def prompt_call(**fields: Any) -> dict[str, Any]:
     """Return a valid prompt call of an id of its own; None takes a field away."""
     event = {

@@ -1,172 +1,252 @@
-"""Find card numbers: digits in plausible groups, of a known issuer, with a right check digit."""
+"""Find payment card numbers in text.
+
+A number counts as a card when its digits are grouped as cards are printed, its prefix and length
+belong to an issuer, and its check digit is right (Luhn, ISO/IEC 7812-1). Prefixes and lengths are
+those that the issuers publish.
+"""
 
 from __future__ import annotations
 
 import re
 
-# A run of digits with at most one space or dash between two of them. It starts with a digit and
-# has no alternatives, so the search is linear.
-_run = re.compile(r"[0-9](?:[ -]?[0-9]){11,}")
-_group = re.compile(r"[0-9]+")
-_token = re.compile(r"[0-9A-Za-z+/-]*")
-_uuid = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
-_hex = re.compile(r"[0-9a-f]+|[0-9A-F]+")
-_iban = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?: ?[0-9A-Z]){11,30}")
+from watchllm._redaction._replace import replace
 
-# First digits (as a range) and lengths, by the issuers' published ranges (ISO/IEC 7812).
-_ISSUERS = (
+# What may stand between two groups of digits. Folded text has no other dash or space.
+_SEPARATORS = " -.\t\r\n"
+_DIGITS = "0123456789"
+# A text without twelve digits in a row, separators aside, holds no card: one pass says so.
+_TO_MARKS = bytes(ord("0") if chr(i) in _DIGITS else ord("x") for i in range(256))
+_DELETE = _SEPARATORS.encode()
+_SHORTEST, _LONGEST = 12, 19
+_ENOUGH = b"0" * _SHORTEST
+
+_RUN = re.compile(r"[0-9](?:[ \-.\t\r\n]{0,3}[0-9]){11,}")
+_LONGEST_WORD = 16  # what is glued to a number and longer is an encoding, no word
+_IBAN = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?: ?[0-9A-Z]){11,30}")
+_SHORTEST_IBAN = 15
+_HEX = frozenset("abcdefABCDEF")
+_QUAD = 4  # digits in a group, and groups of a card, as most are printed
+_LONGEST_LAST = 5  # digits in the group after three of four
+_GROUP = re.compile(r"[0-9]+")
+_DOUBLED = str.maketrans("0123456789", "0246813579")
+
+# (first prefix, last prefix, lengths): a number of any of them counts.
+_ISSUERS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("4", "4", (13, 16, 19)),  # Visa
     ("51", "55", (16,)),  # Mastercard
-    ("2221", "2720", (16,)),  # Mastercard
+    ("2221", "2720", (16,)),
     ("34", "34", (15,)),  # American Express
     ("37", "37", (15,)),
-    ("300", "305", (14, 16, 17, 18, 19)),  # Diners Club
-    ("3095", "3095", (14, 16, 17, 18, 19)),
-    ("36", "36", (14, 15, 16, 17, 18, 19)),
-    ("38", "39", (14, 16, 17, 18, 19)),
-    ("6011", "6011", (16, 17, 18, 19)),  # Discover
-    ("644", "649", (16, 17, 18, 19)),
-    ("65", "65", (16, 17, 18, 19)),
+    ("300", "305", (14, 16)),  # Diners Club
+    ("3095", "3095", (14, 16)),
+    ("36", "36", (14, 16)),
+    ("38", "39", (14, 16)),
+    ("6011", "6011", (16, 19)),  # Discover
+    ("644", "659", (16, 19)),
     ("3528", "3589", (16, 17, 18, 19)),  # JCB
-    ("1800", "1800", (15,)),  # JCB, old
+    ("1800", "1800", (15,)),
     ("2131", "2131", (15,)),
     ("62", "62", (16, 17, 18, 19)),  # UnionPay
     ("81", "81", (16,)),  # UnionPay, RuPay
-    ("60", "60", (16,)),  # RuPay
-    ("82", "82", (16,)),
+    ("5018", "5018", (12, 13, 14, 15, 16, 17, 18, 19)),  # Maestro
+    ("5020", "5020", (12, 13, 14, 15, 16, 17, 18, 19)),
+    ("5038", "5038", (12, 13, 14, 15, 16, 17, 18, 19)),
+    ("5893", "5893", (12, 13, 14, 15, 16, 17, 18, 19)),
+    ("6304", "6304", (12, 13, 14, 15, 16, 17, 18, 19)),
+    ("6759", "6763", (12, 13, 14, 15, 16, 17, 18, 19)),
+    ("67", "67", (12, 13, 14, 15, 16, 17, 18, 19)),
+    ("56", "58", (16,)),
+    ("6390", "6390", (16, 17, 18, 19)),
+    ("5019", "5019", (16,)),  # Dankort
+    ("2200", "2205", (16, 17, 18, 19)),  # Mir, Borica
+    ("60", "60", (16,)),  # RuPay, Hipercard
     ("508", "508", (16,)),
-    ("2200", "2204", (16, 17, 18, 19)),  # Mir
-    ("50", "50", (13, 14, 15, 16, 17, 18, 19)),  # Maestro, Elo
-    ("56", "58", (13, 14, 15, 16, 17, 18, 19)),
-    ("61", "61", (13, 14, 15, 16, 17, 18, 19)),
-    ("63", "63", (13, 14, 15, 16, 17, 18, 19)),
-    ("66", "69", (13, 14, 15, 16, 17, 18, 19)),
-    ("67", "67", (12,)),
+    ("82", "82", (16,)),
+    ("5041", "5041", (16,)),  # Elo
+    ("5066", "5067", (16,)),
+    ("509", "509", (16,)),
+    ("6277", "6277", (16,)),
+    ("6362", "6363", (16,)),
+    ("5060", "5061", (16, 18, 19)),  # Verve
+    ("637", "639", (16,)),  # InstaPayment, Hiper
+    ("9792", "9792", (16,)),  # Troy
+    ("9860", "9860", (16,)),  # Humo
+    ("8600", "8600", (16,)),  # Uzcard
 )
-_GROUPINGS = frozenset(
-    {
-        (4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 5), (4, 4, 4, 1), (4, 4, 4, 2), (4, 4, 4, 3),
-        (4, 4, 4), (4, 5, 6), (4, 4, 4, 4, 1), (4, 4, 4, 4, 2), (4, 4, 4, 4, 3), (6, 13), (8, 8),
-        (6, 4, 6), (4, 3, 3, 3), (4, 4, 7), (4, 8, 4), (4, 6, 6), (3, 4, 4, 4), (4, 5, 4),
-        (4, 4, 4, 7), (6, 4, 4, 4),
-    }
-)  # fmt: skip
-_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-_SHORTEST, _LONGEST = 12, 19
-_SHORTEST_IBAN = 15
-_BASE64 = 32  # characters of mixed case that are taken for encoded data
+
+
+def _masks() -> list[int]:
+    """Return, for each first four digits, the lengths that an issuer gives them, as bits."""
+    masks = [0] * 10_000
+    for low, high, lengths in _ISSUERS:
+        bits = sum(1 << length for length in lengths)
+        for prefix in range(int((low + "000")[:4]), int((high + "999")[:4]) + 1):
+            masks[prefix] |= bits
+    return masks
+
+
+_LENGTHS = _masks()
 
 
 def is_card(digits: str) -> bool:
-    """Say whether a known issuer gives out such numbers and the check digit is right (Luhn)."""
-    length = len(digits)
-    for first, last, lengths in _ISSUERS:
-        if first <= digits[: len(first)] <= last and length in lengths:
-            total = sum(map(int, digits[-1::-2]))
-            total += sum(_DOUBLED[int(digit)] for digit in digits[-2::-2])
-            return total % 10 == 0
-    return False
+    """Say whether so many digits are a card: an issuer's prefix and length, and the check digit."""
+    if not _LENGTHS[int(digits[:4])] >> len(digits) & 1:
+        return False
+    plain, doubled = digits[-1::-2], digits[-2::-2].translate(_DOUBLED)
+    return not sum(map(int, plain + doubled)) % 10
+
+
+def _may_hold_card(text: str) -> bool:
+    """Say quickly whether a folded text has enough digits in a row to be worth a search."""
+    marks = text.encode("latin-1", "replace").translate(_TO_MARKS, _DELETE)
+    return _ENOUGH in marks
 
 
 class CardDetector:
-    """Replace card numbers in text. Linear in the length of the text."""
+    """Find card numbers. Linear in the length of the text."""
 
     kind = "credit_card"
     placeholder = "[REDACTED_CC]"
     in_labels = False
 
     def replace(self, text: str) -> tuple[str, int]:
-        """Return the text with every card number replaced, and how many there were."""
-        run = _run.search(text)
-        if run is None:
-            return text, 0
-        pieces: list[str] = []
-        done = 0
-        while run is not None:
-            for start, end in self._cards(text, run.start(), run.end()):
-                pieces += (text[done:start], self.placeholder)
-                done = end
-            run = _run.search(text, run.end())
-        return ("".join((*pieces, text[done:])), len(pieces) // 2) if pieces else (text, 0)
+        """Return the text with every finding replaced, and how many there were."""
+        return replace(text, self.find, self.placeholder)
 
-    def _cards(self, text: str, start: int, end: int) -> list[tuple[int, int]]:
-        """Return the spans of the cards in one run of digits and separators."""
-        groups = [found.span() for found in _group.finditer(text, start, end)]
-        # Digit by digit: more single digits than a card has are a list of numbers.
-        spaced = all(stop - begin == 1 for begin, stop in groups)
-        if spaced and len(groups) > _LONGEST:
-            return []
-        cards: list[tuple[int, int]] = []
-        first = 0
-        while first < len(groups):
-            found = self._from(text, groups, first, spaced=spaced)
-            if found > first and not _is_part_of_something_else(
-                text, groups[first][0], groups[found - 1][1]
-            ):
-                cards.append((groups[first][0], groups[found - 1][1]))
-                first = found
-            else:
-                first += 1
-        return cards
+    def find(self, text: str) -> list[tuple[int, int]]:
+        """Return the spans of cards in a folded text, in order and apart from each other."""
+        found: list[tuple[int, int]] = []
+        if not _may_hold_card(text):
+            return found
+        for run in _RUN.finditer(text):
+            start, end = run.span()
+            digits = run.group()
+            if digits.isdigit():
+                if len(digits) <= _LONGEST and is_card(digits):
+                    _add(text, start, end, grouped=False, found=found)
+                continue
+            whole, _, fraction = digits.partition(".")
+            if not (fraction.isdigit() and whole.isdigit()):
+                _search_run(text, start, end, found)
+        return found
 
-    @staticmethod
-    def _from(text: str, groups: list[tuple[int, int]], first: int, *, spaced: bool) -> int:
-        """Return the group after the longest card that starts with `first`; `first` if none."""
-        digits = ""
-        shape: tuple[int, ...] = ()
-        best = first
-        separator = ""
-        for index in range(first, len(groups)):
-            here, stop = groups[index]
-            if index > first:
-                between = text[groups[index - 1][1] : here]
-                separator = separator or between
-                if between != separator:
+
+def _search_run(text: str, start: int, end: int, found: list[tuple[int, int]]) -> None:
+    """Try every way in which groups of digits that follow each other can be a card."""
+    groups = [match.span() for match in _GROUP.finditer(text, start, end)]
+    sizes = [stop - begin for begin, stop in groups]
+    if max(sizes) < _QUAD:
+        # Typed digit by digit or in twos and threes: a card only if the run is nothing else,
+        # which also keeps a page of small numbers linear.
+        if len(set(sizes[:-1])) == 1 and sum(sizes) <= _LONGEST:
+            _try(text, groups, found)
+        return
+    before = len(found)
+    for index, size in enumerate(sizes):
+        if size >= _SHORTEST:
+            if size <= _LONGEST:
+                _try(text, groups[index : index + 1], found)
+        elif size in (4, 6, 8) and _LENGTHS[int(text[groups[index][0] : groups[index][0] + 4])]:
+            for count in _shapes(sizes, index):
+                if _try(text, groups[index : index + count], found):
                     break
-            digits += text[here:stop]
-            shape += (stop - here,)
-            if len(digits) > _LONGEST:
-                break
-            plausible = len(shape) == 1 or spaced or shape in _GROUPINGS
-            if len(digits) >= _SHORTEST and plausible and is_card(digits):
-                best = index + 1
-        return best
+    if len(found) > before and _is_iban(text, start, end):
+        del found[before:]
 
 
-def _is_part_of_something_else(text: str, start: int, end: int) -> bool:
-    """Say whether these digits belong to a fraction, a UUID, a hash, base64 text or an IBAN."""
-    before, after = text[max(start - 64, 0) : start], text[end : end + 64]
-    if before[-1:] == "." and before[-2:-1].isdigit():
-        return True
-    left = _token.match(before[::-1])
-    right = _token.match(after)
-    left_part = before[len(before) - left.end() :] if left else ""
-    right_part = after[: right.end()] if right else ""
-    token = left_part + text[start:end] + right_part
-    for found in _uuid.finditer(token):
-        if found.start() <= len(left_part) and found.end() >= len(token) - len(right_part):
+def _shapes(sizes: list[int], index: int) -> list[int]:
+    """Return how many groups from here on can be one card, as cards are printed, longest first."""
+    if sizes[index] == _QUAD:
+        fours = 1
+        while fours < _QUAD and sizes[index + fours : index + fours + 1] == [4]:
+            fours += 1
+        rest = sizes[index + fours] if index + fours < len(sizes) else 0
+        if fours == _QUAD:
+            return [5, 4] if 0 < rest < _QUAD else [4]
+        if fours == _QUAD - 1 and 0 < rest <= _LONGEST_LAST:
+            return [4]
+        if sizes[index + 1 : index + 3] in ([6, 5], [6, 4], [5, 6]):
+            return [3]
+    elif sizes[index : index + 2] in ([6, 13], [8, 8], [6, 10]):
+        return [2]
+    return []
+
+
+def _try(text: str, window: list[tuple[int, int]], found: list[tuple[int, int]]) -> bool:
+    """Add the groups if they are a card whose groups are set apart in one way."""
+    digits = "".join([text[begin:stop] for begin, stop in window])
+    if not _SHORTEST <= len(digits) <= _LONGEST or not is_card(digits):
+        return False
+    gaps = [text[a[1] : b[0]] for a, b in zip(window, window[1:])]
+    lines = sum("\n" in gap for gap in gaps)
+    if lines > 1 or len({gap for gap in gaps if "\n" not in gap}) > 1:
+        return False
+    return _add(text, window[0][0], window[-1][1], grouped=len(window) > 1, found=found)
+
+
+def _add(text: str, start: int, end: int, *, grouped: bool, found: list[tuple[int, int]]) -> bool:
+    if _is_part_of_more(text, start, end, grouped=grouped):
+        return False
+    if found and start < found[-1][1]:
+        # Two readings of one row of groups: what either takes for a card goes.
+        found[-1] = (found[-1][0], max(end, found[-1][1]))
+    else:
+        found.append((start, end))
+    return True
+
+
+def _is_part_of_more(text: str, start: int, end: int, *, grouped: bool) -> bool:
+    """Say whether the digits belong to a fraction, a hexadecimal number, a UUID or an encoding."""
+    before, after = text[start - 1 : start], text[end : end + 1]
+    if before in ("-", ".") and text[max(0, start - 2) : start - 1].isalnum():
+        # The end of a fraction or of a UUID; "ref-4111..." is a word before a card.
+        joined = text[max(0, start - 6) : start - 1]
+        if before == "." or grouped or any(char.isdigit() for char in joined):
             return True
-    if left_part[-2:].lower() == "0x":
+    if after == "." and text[end + 1 : end + 2].isdigit():
         return True
-    if left_part[-1:].isalpha() and right_part[:1].isalpha():
-        around = left_part + right_part
-        mixed = around != around.lower() and around != around.upper()
-        if _hex.fullmatch(token) or (mixed and len(token) >= _BASE64):
-            return True
-    return any(
-        found.start() < len(before) + end - start and _checks_out(found.group())
-        for found in _iban.finditer(before + text[start:end] + after)
-    )
+    if after == "-" and text[end + 1 : end + 2].isalnum() and not grouped:
+        return True
+    return not _is_word(_glued_before(text, start), _glued_after(text, end))
 
 
-def _checks_out(iban: str) -> bool:
-    """Say whether an IBAN's check digits are right (ISO 7064, MOD 97-10), ends of lines aside."""
-    groups = iban.split(" ")
+def _glued_before(text: str, start: int) -> str:
+    begin = start
+    while begin and start - begin < _LONGEST_WORD and text[begin - 1].isalnum():
+        begin -= 1
+    return text[begin:start]
+
+
+def _glued_after(text: str, end: int) -> str:
+    stop = end
+    while stop - end < _LONGEST_WORD and text[stop : stop + 1].isalnum():
+        stop += 1
+    return text[end:stop]
+
+
+def _is_word(*glued: str) -> bool:
+    """Say whether what is glued to the digits is nothing, a word, or of another script.
+
+    "card4111..." and "4111...USD" hold a card; "a4111...f9" is a hash.
+    """
+    parts = [part for part in glued if part and part.isascii()]
+    if any(not part.isalpha() or len(part) >= _LONGEST_WORD for part in parts):
+        return False
+    return not parts or not _HEX.issuperset("".join(parts))
+
+
+def _is_iban(text: str, start: int, end: int) -> bool:
+    """Say whether the digits are of an IBAN with right check digits (ISO 7064, MOD 97-10)."""
+    found = _IBAN.match(text, max(0, start - 2))
+    if found is None or found.end() < end:
+        return False
+    groups = found.group().split(" ")
     for last in range(len(groups), max(len(groups) - 3, 0), -1):
         number = "".join(groups[:last])
+        turned = number[4:] + number[:4]
         if (
             len(number) >= _SHORTEST_IBAN
-            and int("".join(str(int(c, 36)) for c in number[4:] + number[:4])) % 97 == 1
+            and int("".join(str(int(c, 36)) for c in turned)) % 97 == 1
         ):
             return True
     return False
