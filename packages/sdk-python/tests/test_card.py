@@ -66,6 +66,7 @@ def test_a_card_is_replaced_and_its_surroundings_stay(card: str, text: str) -> N
         "4111 1111-1111 1111",  # mixed separators
         "0.4111111111111111",
         "4111111111111111.5",
+        "4111111111111111.5 22",
         "1.5 2.4111111111111111",
         "41111111111111111111111 4111",
         "ab1-4111-1111-1111-1111",
@@ -161,6 +162,7 @@ def test_a_word_before_a_card_does_not_hide_it() -> None:
     """A reference, a label or a currency glued to a card is a word; a hash is not."""
     assert redacted("ref-4111111111111111") == f"ref-{MARK}"
     assert redacted("4111111111111111USD") == f"{MARK}USD"
+    assert redacted("4111 1111 1111 1111.5") == f"{MARK}.5"
 
 
 def test_digits_of_other_scripts_leave_the_rest_of_the_text_alone() -> None:

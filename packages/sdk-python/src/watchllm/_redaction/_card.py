@@ -203,9 +203,10 @@ def _is_part_of_more(text: str, start: int, end: int, *, grouped: bool) -> bool:
         joined = text[max(0, start - 6) : start - 1]
         if before == "." or grouped or any(char.isdigit() for char in joined):
             return True
-    if after == "." and text[end + 1 : end + 2].isdigit():
-        return True
-    if after == "-" and text[end + 1 : end + 2].isalnum() and not grouped:
+    following = text[end + 1 : end + 2]
+    if not grouped and (
+        (after == "." and following.isdigit()) or (after == "-" and following.isalnum())
+    ):
         return True
     return not _is_word(_glued_before(text, start), _glued_after(text, end))
 
