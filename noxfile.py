@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -168,11 +169,12 @@ def coverage(session: nox.Session) -> None:
         if not pieces:
             continue
         session.env["COVERAGE_FILE"] = str(ROOT / f".coverage-{package.name}")
-        config = f"--rcfile={package / 'pyproject.toml'}"
-        session.run("coverage", "combine", "-q", config, *map(str, pieces))
-        session.run("coverage", "report", config)
-        ran = {path.name.split(".", 3)[-1].split("-")[-1] for path in pieces}
-        session.log(f"{package.name}: tests ran on Python {', '.join(sorted(ran))}")
+        with session.chdir(package):
+            session.run("coverage", "combine", "-q", *map(str, pieces))
+            session.run("coverage", "report")
+        ran = {int(minor) for piece in pieces for minor in re.findall(r"-3\.(\d+)\.", piece.name)}
+        versions = ", ".join(f"3.{minor}" for minor in sorted(ran))
+        session.log(f"{package.name}: tests ran on Python {versions}")
 
 
 @nox.session(python="3.11")
