@@ -17,12 +17,19 @@ from hypothesis import HealthCheck, settings
 from jsonschema import Draft202012Validator
 
 from watchllm import WatchLLMClient
+from watchllm._config import load
+from watchllm._delivery import Delivery
+from watchllm._encoding import unpack
+from watchllm._log import Problems
+from watchllm._worker import Worker
 from watchllm.testing import MemoryTransport
 
 if TYPE_CHECKING:
     from typing import Callable, Iterator
 
-    from watchllm.testing import Clock
+    from watchllm._spool import Spool
+    from watchllm._stats import Stats
+    from watchllm.testing import Clock, Transport
 
 # Whoever else uses the machine, and coverage, stretch times: no example fails by its time.
 settings.register_profile(
@@ -51,10 +58,11 @@ def breaches(event: dict[str, Any]) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_settings_from_the_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in os.environ:
         if name.startswith("WATCHLLM_"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("WATCHLLM_SPOOL_DIR", str(tmp_path / "spool"))
 
 
 class App:
@@ -96,6 +104,16 @@ def make_app() -> Iterator[Callable[..., App]]:
 def app(make_app: Callable[..., App]) -> App:
     """Return a client with default settings."""
     return make_app()
+
+
+def delivery(
+    spool: Spool, transport: Transport, clock: Clock, stats: Stats, **options: Any
+) -> Delivery:
+    """Return a delivery with a worker of its own, whose records are JSON already."""
+    config, _ = load({"api_key": "k", "project_id": "p", **options}, {})
+    return Delivery(
+        config, spool, unpack, transport, Worker(clock), stats, Problems(), options.get("orphans")
+    )
 
 
 def log_call(client: WatchLLMClient, **changes: Any) -> str:

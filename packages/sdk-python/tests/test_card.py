@@ -107,6 +107,8 @@ def test_a_uuid_that_holds_a_valid_number_stays() -> None:
         redacted("12345678-4111-1111-1111-111112345678") == "12345678-4111-1111-1111-111112345678"
     )
     assert redacted("x 4111-1111-1111-1111 y") == f"x {MARK} y"
+    beside = "12345678-1234-4123-8123-123456789abc/"
+    assert redacted(f"{beside}4111111111111111") == f"{beside}{MARK}"
 
 
 def test_several_cards_in_one_run_of_digits_are_all_found() -> None:

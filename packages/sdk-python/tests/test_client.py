@@ -35,7 +35,8 @@ if TYPE_CHECKING:
             "__init__",
             (
                 "api_key project_id base_url environment sample_rate redact_pii batch_size"
-                " flush_interval_seconds timeout release enabled debug transport clock"
+                " flush_interval_seconds timeout release enabled durability spool_dir spool_max_mb"
+                " debug transport clock"
             ),
         ),
         (

@@ -11,8 +11,8 @@ from conftest import breaches
 
 from watchllm import ErrorEvent, PerformanceAlertEvent, PromptCallEvent
 from watchllm._config import load
+from watchllm._encoding import Encoder
 from watchllm._pipeline import Pipeline
-from watchllm._runtime import IdSource
 from watchllm.testing import ManualClock
 
 NOW = "2025-11-24T16:00:00.000000Z"
@@ -22,10 +22,11 @@ def processed(event: Any, **options: Any) -> dict[str, Any] | None:
     """Return an event as it would be sent, None if it would not."""
     clock = ManualClock()
     config, _ = load({"api_key": "k", "project_id": "p", **options}, {})
-    encoded = Pipeline(config, clock, IdSource(clock)).process(event, "id-1")
+    pipeline = Pipeline(config, clock, Encoder())
+    encoded = pipeline.process(event.event_type.value, event.to_wire(), "id-1")
     if encoded is None:
         return None
-    wire: dict[str, Any] = json.loads(encoded.data)
+    wire: dict[str, Any] = json.loads(pipeline.unpack(encoded.record))
     assert breaches(wire) == []
     assert (encoded.event_id, encoded.run_id) == (wire["event_id"], wire["run_id"])
     assert encoded.redactions == wire.get("redactions", {})

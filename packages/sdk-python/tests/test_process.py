@@ -66,7 +66,7 @@ def test_an_uncaught_exception_loses_nothing(collector: Collector) -> None:
 
 
 def test_exit_is_bounded_when_nobody_listens(collector: Collector) -> None:
-    """With the collector away the process ends by itself, and one warning names the loss."""
+    """With the collector away the process ends by itself, and one warning says what waits."""
     done = run(
         collector,
         """
@@ -77,7 +77,7 @@ def test_exit_is_bounded_when_nobody_listens(collector: Collector) -> None:
         WATCHLLM_BASE_URL="http://127.0.0.1:9/v1",
     )
 
-    assert "closed before 1 events could be delivered" in done.stderr
+    assert "1 events wait in the spool on disk" in done.stderr
     assert prompts(collector) == []
 
 

@@ -8,22 +8,24 @@ from watchllm._stats import Stats
 def test_a_snapshot_holds_every_counter() -> None:
     """Counters start at zero and are returned by name, losses and findings by their kind."""
     stats = Stats()
-    stats.count("logged", 3)
+    stats.count("sampled_out")
     stats.count("sent")
+    stats.reject("disabled")
     stats.drop("closed", 2)
     stats.drop("closed", 0)
     stats.drop("nothing", 0)
     stats.redact({"email": 2})
     stats.redact({"email": 1, "credit_card": 1})
 
-    assert stats.snapshot(queued=4) == {
-        "logged": 3,
-        "accepted": 0,
-        "sampled_out": 0,
+    assert stats.snapshot(accepted=7, queued=4) == {
+        "logged": 9,
+        "accepted": 7,
+        "sampled_out": 1,
         "sent": 1,
         "retried": 0,
         "refused": 0,
-        "dropped": {"closed": 2},
+        "adopted": 0,
+        "dropped": {"closed": 2, "disabled": 1},
         "redacted": {"email": 3, "credit_card": 1},
         "queued": 4,
     }
@@ -36,10 +38,13 @@ def test_losses_are_reported_once() -> None:
     told = stats.losses()
     stats.drop("spool_full")
     stats.drop("closed")
+    stats.lose("damaged", 2)
+    stats.lose("damaged", 0)
     stats.reported(told)
 
     assert told == {"spool_full": 3}
-    assert stats.losses() == {"spool_full": 1, "closed": 1}
+    assert stats.losses() == {"spool_full": 1, "closed": 1, "damaged": 2}
+    assert "damaged" not in stats.snapshot(0, 0)["dropped"]
     stats.reported(stats.losses())
     assert stats.losses() == {}
 
@@ -47,9 +52,8 @@ def test_losses_are_reported_once() -> None:
 def test_a_child_counts_from_zero() -> None:
     """After a fork the counters hold what the child did."""
     stats = Stats()
-    stats.count("logged")
-    stats.drop("closed")
+    stats.reject("closed")
     stats.after_fork()
 
-    assert stats.snapshot(0)["logged"] == 0
+    assert stats.snapshot(0, 0)["logged"] == 0
     assert stats.losses() == {}

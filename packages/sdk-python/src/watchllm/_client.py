@@ -6,31 +6,27 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from watchllm import _config
+from watchllm._delivery import Delivery
+from watchllm._encoding import Encoder
 from watchllm._enums import Severity, Status
-from watchllm._events import (
-    AgentStepEvent,
-    AssertionFailedEvent,
-    ErrorEvent,
-    Event,
-    HallucinationDetectedEvent,
-    PerformanceAlertEvent,
-    PromptCallEvent,
-)
-from watchllm._late import load_for_logging
-from watchllm._log import Problems, log_everything_to_stderr, logger
+from watchllm._late import load_for_logging, optional
+from watchllm._log import DEBUG, Problems, log_everything_to_stderr, logger
 from watchllm._pipeline import Pipeline
 from watchllm._redaction import Walk
-from watchllm._runtime import Clock, IdSource, sdk_version
-from watchllm._spool import MemorySpool
+from watchllm._runtime import CLOCK, IdSource, sdk_version
+from watchllm._spool import DiskSpool, Folder, MemorySpool, Orphans, SpoolUnusable, default_root
 from watchllm._stats import Stats
 from watchllm._transport import HttpTransport
-from watchllm._worker import Worker
+from watchllm._worker import worker_for
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Callable, Mapping
+    from typing import Mapping
 
     from watchllm._enums import AlertType, AssertionType, DetectionMethod, StepType
+    from watchllm._events import Event
+    from watchllm._runtime import Clock
+    from watchllm._spool import Spool
     from watchllm._transport import Transport
 
 
@@ -59,6 +55,9 @@ class WatchLLMClient:
         *,
         release: str | None = None,
         enabled: bool | None = None,
+        durability: str | None = None,
+        spool_dir: str | os.PathLike[str] | None = None,
+        spool_max_mb: int | None = None,
         debug: bool | None = None,
         transport: Transport | None = None,
         clock: Clock | None = None,
@@ -75,6 +74,10 @@ class WatchLLMClient:
             "timeout": timeout,
             "release": release,
             "enabled": enabled,
+            # What a test's transport carries is no other process's business.
+            "durability": durability or ("memory" if transport and not spool_dir else None),
+            "spool_dir": spool_dir,
+            "spool_max_mb": spool_max_mb,
             "debug": debug,
         }
         self._config, warnings = _config.load(options, os.environ)
@@ -85,17 +88,36 @@ class WatchLLMClient:
         self._problems = Problems()
         for warning in warnings:
             self._problems.report(warning, warning)
-        clock = clock or Clock()
+        clock = clock or CLOCK
         self._ids = IdSource(clock)
         self._stats = Stats()
-        self._spool = MemorySpool()
-        self._pipeline = Pipeline(self._config, clock, self._ids)
-        transport = transport or HttpTransport(
-            self._config.base_url, self._config.api_key, sdk_version(), clock
+        self._disabled = None if self._config.enabled else "disabled"
+        self._pipeline = Pipeline(self._config, clock, Encoder(optional("orjson")))
+        self._spool, orphans = self._open_spool(clock)
+        self._delivery = Delivery(
+            self._config,
+            self._spool,
+            self._pipeline.unpack,
+            transport
+            or HttpTransport(self._config.base_url, self._config.api_key, sdk_version(), clock),
+            worker_for(clock),
+            self._stats,
+            self._problems,
+            orphans,
         )
-        self._worker = Worker(
-            self._config, self._spool, transport, clock, self._stats, self._problems
-        )
+        self._delivery.adopt()
+
+    def _open_spool(self, clock: Clock) -> tuple[Spool, Orphans | None]:
+        config = self._config
+        if config.durability == "memory" or not config.enabled:
+            return MemorySpool(), None
+        try:
+            root = config.spool_dir or default_root(os.environ)
+        except SpoolUnusable as error:
+            self._problems.report("spool", f"Events wait in memory, not on disk: {error}.")
+            return MemorySpool(), None
+        folder = Folder(root, config.base_url, config.project_id)
+        return DiskSpool(folder, config.spool_max_mb << 20, clock), Orphans(folder, clock)
 
     def log_prompt_call(
         self,
@@ -124,25 +146,26 @@ class WatchLLMClient:
         None says that a provider gave no text or no usage; the server shows such tokens as unknown.
         """
         return self._log(
-            lambda: PromptCallEvent(
-                prompt=prompt,
-                model=model,
-                response=response,
-                tokens_input=tokens_input,
-                tokens_output=tokens_output,
-                latency_ms=latency_ms,
-                status=status,
-                error=error,
-                prompt_template_id=prompt_template_id,
-                model_version=model_version,
-                response_metadata=response_metadata,
-                tool_calls=tool_calls,
-                cost_estimate_usd=cost_estimate_usd,
-                run_id=run_id,
-                tags=tags,
-                user_id=user_id,
-                release=release,
-            )
+            "prompt_call",
+            {
+                "prompt": prompt,
+                "model": model,
+                "response": response,
+                "tokens_input": tokens_input,
+                "tokens_output": tokens_output,
+                "latency_ms": latency_ms,
+                "status": status,
+                "error": error,
+                "prompt_template_id": prompt_template_id,
+                "model_version": model_version,
+                "response_metadata": response_metadata,
+                "tool_calls": tool_calls,
+                "cost_estimate_usd": cost_estimate_usd,
+                "run_id": run_id,
+                "tags": tags,
+                "user_id": user_id,
+                "release": release,
+            },
         )
 
     def log_agent_step(
@@ -164,22 +187,23 @@ class WatchLLMClient:
     ) -> str:
         """Log a step of an agent; return the event's id."""
         return self._log(
-            lambda: AgentStepEvent(
-                step_number=step_number,
-                step_name=step_name,
-                step_type=step_type,
-                input_data=input_data,
-                output_data=output_data,
-                latency_ms=latency_ms,
-                status=status,
-                reasoning=reasoning,
-                context=context,
-                error=error,
-                run_id=run_id,
-                tags=tags,
-                user_id=user_id,
-                release=release,
-            )
+            "agent_step",
+            {
+                "step_number": step_number,
+                "step_name": step_name,
+                "step_type": step_type,
+                "input_data": input_data,
+                "output_data": output_data,
+                "latency_ms": latency_ms,
+                "status": status,
+                "reasoning": reasoning,
+                "context": context,
+                "error": error,
+                "run_id": run_id,
+                "tags": tags,
+                "user_id": user_id,
+                "release": release,
+            },
         )
 
     def log_error(
@@ -196,14 +220,15 @@ class WatchLLMClient:
         Of an exception its type, message and traceback are kept, with what it was raised from.
         """
         return self._log(
-            lambda: ErrorEvent(
-                error=error,
-                context=context,
-                run_id=run_id,
-                tags=tags,
-                user_id=user_id,
-                release=release,
-            )
+            "error",
+            {
+                "error": error,
+                "context": context,
+                "run_id": run_id,
+                "tags": tags,
+                "user_id": user_id,
+                "release": release,
+            },
         )
 
     def log_assertion_failed(
@@ -220,17 +245,18 @@ class WatchLLMClient:
     ) -> str:
         """Log a check that failed; return the event's id."""
         return self._log(
-            lambda: AssertionFailedEvent(
-                assertion_name=assertion_name,
-                assertion_type=assertion_type,
-                expected=expected,
-                actual=actual,
-                severity=severity,
-                run_id=run_id,
-                tags=tags,
-                user_id=user_id,
-                release=release,
-            )
+            "assertion_failed",
+            {
+                "assertion_name": assertion_name,
+                "assertion_type": assertion_type,
+                "expected": expected,
+                "actual": actual,
+                "severity": severity,
+                "run_id": run_id,
+                "tags": tags,
+                "user_id": user_id,
+                "release": release,
+            },
         )
 
     def log_hallucination_detected(
@@ -250,17 +276,18 @@ class WatchLLMClient:
         `confidence_score` is from 0 to 1.
         """
         return self._log(
-            lambda: HallucinationDetectedEvent(
-                detection_method=detection_method,
-                confidence_score=confidence_score,
-                flagged_content=flagged_content,
-                ground_truth=ground_truth,
-                recommendations=recommendations,
-                run_id=run_id,
-                tags=tags,
-                user_id=user_id,
-                release=release,
-            )
+            "hallucination_detected",
+            {
+                "detection_method": detection_method,
+                "confidence_score": confidence_score,
+                "flagged_content": flagged_content,
+                "ground_truth": ground_truth,
+                "recommendations": recommendations,
+                "run_id": run_id,
+                "tags": tags,
+                "user_id": user_id,
+                "release": release,
+            },
         )
 
     def log_performance_alert(
@@ -278,23 +305,24 @@ class WatchLLMClient:
     ) -> str:
         """Log a measure that left its bounds; return the event's id."""
         return self._log(
-            lambda: PerformanceAlertEvent(
-                alert_type=alert_type,
-                threshold=threshold,
-                actual_value=actual_value,
-                window_minutes=window_minutes,
-                affected_models=affected_models,
-                severity=severity,
-                run_id=run_id,
-                tags=tags,
-                user_id=user_id,
-                release=release,
-            )
+            "performance_alert",
+            {
+                "alert_type": alert_type,
+                "threshold": threshold,
+                "actual_value": actual_value,
+                "window_minutes": window_minutes,
+                "affected_models": affected_models,
+                "severity": severity,
+                "run_id": run_id,
+                "tags": tags,
+                "user_id": user_id,
+                "release": release,
+            },
         )
 
     def log_event(self, event: Event) -> str:
         """Log an event made from one of the event classes; return its id."""
-        return self._log(lambda: event)
+        return self._log("", {}, event)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Send all events logged before; return True once the server has answered for each.
@@ -302,7 +330,7 @@ class WatchLLMClient:
         Blocks at most `timeout` seconds (default: the client's `timeout`), then returns False; at
         once if the server refuses the key. The events stay queued.
         """
-        return self._worker.flush(timeout)
+        return self._delivery.flush(timeout)
 
     def close(self, timeout: float = 2.0) -> bool:
         """Send all events and end the client; return True if the server answered for each.
@@ -311,7 +339,7 @@ class WatchLLMClient:
         is logged later is dropped too. Closing again does nothing. An app that ends without it
         gets the same at exit.
         """
-        return self._worker.close(timeout)
+        return self._delivery.close(timeout)
 
     def stats(self) -> dict[str, Any]:
         """Return the counters: what became of the events of this process.
@@ -320,7 +348,7 @@ class WatchLLMClient:
         were queued at some time, `retried` counts each repeated delivery, `redacted` findings by
         kind.
         """
-        return self._stats.snapshot(self._spool.queued())
+        return self._stats.snapshot(self._spool.accepted(), self._spool.queued())
 
     def __enter__(self) -> WatchLLMClient:  # noqa: PYI034 - Self is not in Python 3.8
         return self
@@ -336,32 +364,31 @@ class WatchLLMClient:
     def __repr__(self) -> str:
         return f"WatchLLMClient({self._config!r})"
 
-    def _log(self, make: Callable[[], Event]) -> str:
+    def _log(self, event_type: str, values: dict[str, Any], event: Event | None = None) -> str:
         """Take an event through all steps; whatever fails in here is counted, never raised."""
         event_id = self._ids.new()
-        self._stats.count("logged")
         try:
-            if not self._config.enabled:
-                self._stats.drop("disabled")
+            if self._disabled is not None:
+                self._stats.reject(self._disabled)
                 return event_id
-            event = make()
-            given = event.event_id
-            if isinstance(given, str) and given:
-                event_id = Walk().label(given) if self._config.redact_pii else given
-            encoded = self._pipeline.process(event, event_id)
+            if event is not None:
+                event_type, values = event.event_type.value, event.to_wire()
+                given = event.event_id
+                if isinstance(given, str) and given:
+                    event_id = Walk().label(given) if self._config.redact_pii else given
+            encoded = self._pipeline.process(event_type, values, event_id)
             if encoded is None:
                 self._stats.count("sampled_out")
-            elif self._worker.submit(encoded.data):
-                self._stats.count("accepted")
+                return event_id
+            if encoded.redactions:
                 self._stats.redact(encoded.redactions)
-                self._logger.debug(
-                    "logged %s %s run=%s", encoded.event_type, encoded.event_id, encoded.run_id
-                )
-            else:
-                self._stats.drop("closed")
+            if not self._delivery.submit(encoded.record):
+                self._stats.reject("closed")
                 self._problems.report("closed", "Events logged after close() are dropped.")
+            elif self._logger.isEnabledFor(DEBUG):
+                self._logger.debug("logged %s %s run=%s", event_type, event_id, encoded.run_id)
         except Exception as failure:
-            self._stats.drop("internal_error")
+            self._stats.reject("internal_error")
             self._problems.report(
                 f"internal {type(failure).__name__}",
                 f"An event could not be logged: {type(failure).__name__}. It is dropped and"

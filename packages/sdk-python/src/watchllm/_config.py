@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ ENVIRONMENT_PREFIX = "WATCHLLM_"
 LARGEST_BATCH = 500
 DAY_SECONDS = 86_400
 LONGEST_SHOWN = 100
+FEWEST_MEGABYTES, MOST_MEGABYTES = 16, 1_000_000
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
 
@@ -122,6 +124,30 @@ def _flag(value: Any) -> bool:
     return value
 
 
+def _durability(value: Any) -> str:
+    if value not in {"disk", "memory"}:
+        raise ValueError('"disk" or "memory" is allowed')
+    return str(value)
+
+
+def _directory(value: Any) -> str:
+    try:
+        path = os.path.abspath(os.path.expanduser(os.fspath(value)))
+    except TypeError:
+        path = None
+    if not isinstance(path, str) or not os.fspath(value) or "\0" in path:
+        raise ValueError("the path of a directory is allowed")
+    return path
+
+
+def _megabytes(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("an integer of megabytes is allowed")  # noqa: TRY004 - like the others
+    if not FEWEST_MEGABYTES <= value <= MOST_MEGABYTES:
+        raise ValueError(f"{FEWEST_MEGABYTES} to {MOST_MEGABYTES} megabytes are allowed")
+    return int(value)
+
+
 def _parse_flag(text: str) -> bool | str:
     word = text.strip().lower()
     return True if word in _YES else False if word in _NO else text
@@ -193,6 +219,26 @@ SETTINGS = (
         _flag,
         _parse_flag,
     ),
+    Setting(
+        "durability",
+        "disk",
+        "disk: an event survives the death of the process as soon as it is logged; memory: it does"
+        " not.",
+        _durability,
+    ),
+    Setting(
+        "spool_dir",
+        None,
+        "The directory of the spool. Default: watchllm/spool in the user's state directory.",
+        _directory,
+    ),
+    Setting(
+        "spool_max_mb",
+        256,
+        "Megabytes of disk for what waits for one collector; beyond, the oldest is dropped.",
+        _megabytes,
+        _parse_integer,
+    ),
     Setting("debug", False, "Show what the SDK does on stderr.", _flag, _parse_flag),
 )
 
@@ -213,6 +259,9 @@ class Config:
     timeout: float
     release: str | None
     enabled: bool
+    durability: str
+    spool_dir: str | None
+    spool_max_mb: int
     debug: bool
 
     def __init__(self, values: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from watchllm._encoding import dumps
+from watchllm._encoding import LONG_TEXT_CHARACTERS, dumps
 from watchllm._enums import (
     AlertType,
     AssertionType,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MOST_TOOL_CALLS = 1_000
 MOST_NOTES = 100
+FEW = 50
 
 
 class Misfit(Exception):  # noqa: N818 - it is no error: it says what a field takes
@@ -61,6 +62,8 @@ def filled_label(value: Any, walk: Walk, path: str, invalid: Invalid) -> str:
 
 def whole(value: Any, walk: Walk, path: str, invalid: Invalid) -> int:
     """Return a count."""
+    if type(value) is int and 0 <= value <= LARGEST_INT:
+        return value
     expected = "an integer >= 0"
     try:
         if isinstance(value, float) and value.is_integer():
@@ -85,7 +88,7 @@ def number_from(lowest: float | None, highest: float | None = None) -> Convert:
     def number(value: Any, walk: Walk, path: str, invalid: Invalid) -> float | int:
         if isinstance(value, (bool, str, bytes)):
             raise Misfit(expected)
-        if type(value) is int and abs(value) <= LARGEST_INT:
+        if type(value) is int and -LARGEST_INT <= value <= LARGEST_INT:
             found: float | int = value
         else:
             try:
@@ -103,13 +106,15 @@ def number_from(lowest: float | None, highest: float | None = None) -> Convert:
 
 def one_of(enum: type[Enum]) -> Convert:
     """Return the converter of an enum's values."""
-    values = [str(member.value) for member in enum]
+    values = {str(member.value): str(member.value) for member in enum}
     expected = "one of " + ", ".join(values)
 
     def choice(value: Any, walk: Walk, path: str, invalid: Invalid) -> str:
-        if isinstance(value, str) and value in values:
-            return str.__str__(enum(value).value)
-        raise Misfit(expected)
+        # As text first: an enum's own hash is another than that of its value.
+        found = values.get(str.__str__(value)) if isinstance(value, str) else None
+        if found is None:
+            raise Misfit(expected)
+        return found
 
     return choice
 
@@ -128,6 +133,8 @@ def texts(value: Any, walk: Walk, path: str, invalid: Invalid) -> list[str]:
         return [walk.text(value)]
     if not isinstance(value, (list, tuple, AbstractSet)):
         raise Misfit("a list of texts")
+    if type(value) is list and len(value) < FEW and all(type(item) is str for item in value):
+        return [walk.text(item) for item in value]
     copies = walk.value(list(value))
     return [
         item if isinstance(item, str) else "None" if item is None else dumps(item)
@@ -171,50 +178,73 @@ def tool_calls(value: Any, walk: Walk, path: str, invalid: Invalid) -> list[dict
 class Field:
     """One field: its name, its converter, and for a required one the value that means unknown."""
 
-    __slots__ = ("convert", "name", "neutral", "required")
+    __slots__ = ("convert", "is_text", "name", "neutral", "required")
 
     def __init__(self, name: str, convert: Convert, neutral: Any = None) -> None:
         self.name = name
         self.convert = convert
         self.neutral = neutral
         self.required = neutral is not None
+        self.is_text = convert is text
+
+
+class Fields:
+    """The fields of one object, by name, and those among them that it must have."""
+
+    __slots__ = ("by_name", "required")
+
+    def __init__(self, *fields: Field) -> None:
+        self.by_name = {field.name: field for field in fields}
+        self.required = {field.name: field for field in fields if field.required}
 
 
 def convert(
     values: Mapping[Any, Any],
-    fields: tuple[Field, ...],
+    fields: Fields,
     walk: Walk,
     path: str,
     invalid: Invalid,
+    long_texts: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return an object with the fields named, then all others that are not None.
+    """Return an object with the fields that are known, then all others that are not None.
 
     What does not fit is replaced by its neutral value, or left out if it is optional, and
-    described in `invalid` under its path.
+    described in `invalid` under its path. Long texts go into `long_texts` if that is given.
     """
     out: dict[str, Any] = {}
-    for field in fields:
-        value = values.get(field.name)
-        if value is None and not field.required:
+    others: dict[Any, Any] | None = None
+    by_name = fields.by_name
+    for name, value in values.items():
+        if value is None:
             continue
-        where = path + field.name
+        field = by_name.get(name)
+        if field is None:
+            others = others or {}
+            others[name] = value
+            continue
         try:
-            if value is None:
-                raise Misfit("a value")  # noqa: TRY301 - described as any other misfit
-            out[field.name] = field.convert(value, walk, where, invalid)
+            if field.is_text and type(value) is str:
+                copy = walk.text(value)
+                if long_texts is not None and len(copy) >= LONG_TEXT_CHARACTERS:
+                    long_texts[name] = copy
+                else:
+                    out[name] = copy
+            else:
+                out[name] = field.convert(value, walk, path + name, invalid)
         except Misfit as misfit:
-            invalid[where] = f"expected {misfit}, got {walk.describe(value)}"
+            invalid[path + name] = f"expected {misfit}, got {walk.describe(value)}"
         except Exception as failure:
             # Fail closed: the field is lost, never sent as it was.
-            invalid[where] = f"{FAILED} {type(failure).__name__}"
-        if field.required and field.name not in out:
+            invalid[path + name] = f"{FAILED} {type(failure).__name__}"
+    for name, field in fields.required.items():
+        if name not in out and not (long_texts and name in long_texts):
             neutral = field.neutral
-            out[field.name] = neutral.copy() if isinstance(neutral, (dict, list)) else neutral
-    known = {field.name for field in fields}
-    extra = {key: value for key, value in values.items() if key not in known and value is not None}
-    if extra:
-        for key, value in walk.value(extra).items():
-            out.setdefault(key, value)
+            out[name] = neutral.copy() if isinstance(neutral, (dict, list)) else neutral
+            invalid.setdefault(path + name, "expected a value, got None")
+    if others is not None:
+        for key, value in walk.value(others).items():
+            if key not in out and not (long_texts and key in long_texts):
+                out[key] = value
     return out
 
 
@@ -224,14 +254,14 @@ _latency = Field("latency_ms", _milliseconds, 0)
 _error = Field("error", error_info)
 _severity = one_of(Severity)
 
-_ERROR_INFO = (
+_ERROR_INFO = Fields(
     Field("message", text, ""),
     Field("type", text),
     Field("code", text),
     Field("stack", text),
     Field("context", mapping),
 )
-_TOOL_CALL = (
+_TOOL_CALL = Fields(
     Field("tool_name", text, ""),
     Field("tool_id", text),
     Field("input", anything, {}),
@@ -245,8 +275,8 @@ COMMON = (
     Field("user_id", text),
     Field("release", text),
 )
-BY_TYPE: dict[str, tuple[Field, ...]] = {
-    EventType.PROMPT_CALL.value: (
+BY_TYPE: dict[str, Fields] = {
+    EventType.PROMPT_CALL.value: Fields(
         *COMMON,
         Field("prompt", text, ""),
         Field("response", text, ""),
@@ -262,7 +292,7 @@ BY_TYPE: dict[str, tuple[Field, ...]] = {
         Field("tool_calls", tool_calls),
         _error,
     ),
-    EventType.AGENT_STEP.value: (
+    EventType.AGENT_STEP.value: Fields(
         *COMMON,
         Field("step_number", whole, 0),
         Field("step_name", text, ""),
@@ -275,13 +305,13 @@ BY_TYPE: dict[str, tuple[Field, ...]] = {
         _status,
         _error,
     ),
-    EventType.ERROR.value: (
+    EventType.ERROR.value: Fields(
         *COMMON,
         Field("error", error_info, {"message": ""}),
         Field("context", mapping),
         Field("stack_trace", text),
     ),
-    EventType.ASSERTION_FAILED.value: (
+    EventType.ASSERTION_FAILED.value: Fields(
         *COMMON,
         Field("assertion_name", text, ""),
         Field("assertion_type", one_of(AssertionType), AssertionType.CUSTOM.value),
@@ -289,7 +319,7 @@ BY_TYPE: dict[str, tuple[Field, ...]] = {
         Field("actual", anything, ""),
         Field("severity", _severity, Severity.MEDIUM.value),
     ),
-    EventType.HALLUCINATION_DETECTED.value: (
+    EventType.HALLUCINATION_DETECTED.value: Fields(
         *COMMON,
         Field("detection_method", one_of(DetectionMethod), DetectionMethod.HEURISTIC.value),
         Field("confidence_score", number_from(0, 1), 0),
@@ -297,7 +327,7 @@ BY_TYPE: dict[str, tuple[Field, ...]] = {
         Field("ground_truth", text),
         Field("recommendations", texts, []),
     ),
-    EventType.PERFORMANCE_ALERT.value: (
+    EventType.PERFORMANCE_ALERT.value: Fields(
         *COMMON,
         Field("alert_type", one_of(AlertType), AlertType.LATENCY_SPIKE.value),
         Field("threshold", number_from(None), 0),

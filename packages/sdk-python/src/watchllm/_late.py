@@ -11,6 +11,7 @@ import os
 import threading
 from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 
 class ImportGuard:
@@ -52,5 +53,14 @@ importing = ImportGuard()
 def load_for_logging() -> None:
     """Import what the log methods use, so that none of them imports anything."""
     with importing:
-        for name in ("datetime", "importlib.metadata", "json", "traceback"):
+        for name in ("datetime", "hashlib", "importlib.metadata", "json", "traceback"):
             import_module(name)
+
+
+def optional(name: str) -> Any:
+    """Return a module that may not be installed, None without it."""
+    with importing:
+        try:
+            return import_module(name)
+        except ImportError:
+            return None

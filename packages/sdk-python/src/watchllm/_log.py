@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import logging
 
 
+DEBUG = 10  # of the standard library's logging, which is loaded later than this
+
+
 def logger() -> logging.Logger:
     """Return the logger, which says nothing unless the app configures logging."""
     import logging

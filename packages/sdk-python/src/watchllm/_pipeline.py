@@ -2,120 +2,167 @@
 
 from __future__ import annotations
 
+import marshal
 import re
 from typing import TYPE_CHECKING, Any
 
 from watchllm._context import current_run
-from watchllm._encoding import encode
+from watchllm._encoding import dumps, unpack
+from watchllm._enums import Status
 from watchllm._fields import BY_TYPE, MOST_NOTES, convert, filled_label
 from watchllm._redaction import DEFAULT_DETECTORS, Walk
-from watchllm._runtime import Clock, IdSource, hostname, python_platform, sdk_version, timestamp
+from watchllm._runtime import hostname, python_platform, sdk_version, timestamp
 from watchllm._sampling import weight
 
 if TYPE_CHECKING:
     from typing import Sequence
 
     from watchllm._config import Config
-    from watchllm._events import Event
+    from watchllm._context import Run
+    from watchllm._encoding import Encoder
     from watchllm._redaction import Detector
+    from watchllm._runtime import Clock
 
+UUID_CHARACTERS = 36
 FIRST_YEAR, LAST_YEAR = 1970, 2261  # what the contract allows
 _OWN = ("event_id", "event_type", "project_id", "run_id", "timestamp", "env", "client")
-_OURS_ALONE = (*_OWN, "sample_rate", "redactions", "invalid_fields")
+_OURS_ALONE = frozenset((*_OWN, "sample_rate", "redactions", "invalid_fields"))
+_SCALARS = frozenset((str, int, float, bool, type(None)))
 _moment = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 
 
 class Encoded:
     """An event ready for the spool."""
 
-    __slots__ = ("data", "event_id", "event_type", "redactions", "run_id")
+    __slots__ = ("event_id", "record", "redactions", "run_id")
 
-    def __init__(self, data: bytes, wire: dict[str, Any], redactions: dict[str, int]) -> None:
-        self.data = data
-        self.event_id: str = wire["event_id"]
-        self.event_type: str = wire["event_type"]
-        self.run_id: str = wire["run_id"]
+    def __init__(
+        self, record: bytes, event_id: str, run_id: object, redactions: dict[str, int]
+    ) -> None:
+        self.record = record
+        self.event_id = event_id
+        self.run_id = run_id
         self.redactions = redactions
 
 
 class Pipeline:
-    """Turn events into bytes under one client's settings. Safe to use from any thread."""
+    """Turn events into records under one client's settings. Safe to use from any thread."""
 
     def __init__(
         self,
         config: Config,
         clock: Clock,
-        ids: IdSource,
+        encoder: Encoder,
         detectors: Sequence[Detector] = DEFAULT_DETECTORS,
     ) -> None:
         self._config = config
         self._clock = clock
-        self._ids = ids
+        self._encoder = encoder
         self._detectors = detectors if config.redact_pii else ()
-        self._client = {
+        # Without redaction nothing must be done before an event may wait in memory.
+        self._later = config.durability == "memory" and not config.redact_pii
+        client = {
             "sdk_version": sdk_version(),
             "platform": python_platform(),
             "hostname": hostname(),
         }
+        own = {"project_id": config.project_id, "client": client}
+        self._same_in_all = dumps(own)[1:-1]
 
-    def process(self, event: Event, event_id: str) -> Encoded | None:
-        """Return the event encoded, or None if its run is sampled out."""
-        values = event.to_wire()
-        _inherit(values)
+    def process(self, event_type: str, values: dict[str, Any], event_id: str) -> Encoded | None:
+        """Return the event encoded, or None if its run is sampled out. Changes `values`."""
+        run = current_run()
+        if run is not None:
+            _inherit(values, run)
+        config = self._config
+        share = 1.0
+        if config.sample_rate < 1.0:
+            share = self._share(event_type, values, event_id)
+            if not share:
+                return None
+        if self._later and share == 1.0:
+            record = self._postponed(event_type, values, event_id)
+            if record is not None:
+                return Encoded(record, event_id, values.get("run_id"), {})
+        return self._encoded(event_type, values, event_id, self._clock.time_ns(), share)
+
+    def unpack(self, record: bytes) -> bytes:
+        """Return the event of a record as JSON; raises ValueError if it is no record."""
+        if record[:1] == b"M":
+            event_type, event_id, time_ns, values = marshal.loads(record[1:])  # noqa: S302 - it never left this process
+            record = self._encoded(event_type, values, event_id, time_ns, 1.0).record
+        return unpack(record)
+
+    def _share(self, event_type: str, values: dict[str, Any], event_id: str) -> float:
         run_id = values.get("run_id")
-        kept = weight(
+        return weight(
             self._config.sample_rate,
             event_id if run_id is None else Walk().label(run_id) or event_id,
-            event.event_type.value,
+            event_type,
             values["status"] if isinstance(values.get("status"), str) else None,
         )
-        if not kept:
-            return None
-        wire, redactions = self._wire(event.event_type.value, values, event_id)
-        if kept < 1.0:
-            wire["sample_rate"] = kept
-        return Encoded(encode(wire), wire, redactions)
 
-    def _wire(
-        self, event_type: str, values: dict[str, Any], event_id: str
-    ) -> tuple[dict[str, Any], dict[str, int]]:
-        """Return the event as the contract wants it, and what was redacted."""
+    def _postponed(self, event_type: str, values: dict[str, Any], event_id: str) -> bytes | None:
+        """Return a snapshot of an event of plain values, None if it holds anything else."""
+        status = values.get("status")
+        if type(status) is Status:
+            values["status"] = status.value
+        if not _is_plain(values):
+            return None
+        return b"M" + marshal.dumps((event_type, event_id, self._clock.time_ns(), values))
+
+    def _encoded(
+        self, event_type: str, values: dict[str, Any], event_id: str, time_ns: int, share: float
+    ) -> Encoded:
+        """Return the event as the contract wants it."""
+        config = self._config
         walk = Walk(self._detectors)
         invalid: dict[str, str] = {}
-        wire: dict[str, Any] = {
-            "event_id": event_id,
-            "event_type": event_type,
-            "project_id": self._config.project_id,
-            "run_id": self._run_id(values, event_id, walk, invalid),
-            "timestamp": self._timestamp(values.get("timestamp"), walk, invalid),
-            "env": self._config.environment,
-            "tags": [],
-        }
+        run_id = self._run_id(values.pop("run_id", None), event_id, walk, invalid)
+        when = timestamp(time_ns)
+        if "timestamp" in values:
+            when = self._timestamp(values.pop("timestamp"), when, walk, invalid)
+        env = config.environment
         if "env" in values:
-            wire["env"] = walk.label(values["env"]) or wire["env"]
-        if values.get("release") is None and self._config.release:
-            values["release"] = self._config.release
-        values = {name: value for name, value in values.items() if name not in _OURS_ALONE}
-        wire.update(convert(values, BY_TYPE[event_type], walk, "", invalid))
-        wire["client"] = self._client
+            env = walk.label(values.pop("env")) or env
+        if config.release and values.get("release") is None:
+            values["release"] = config.release
+        if not values.keys().isdisjoint(_OURS_ALONE):
+            values = {name: value for name, value in values.items() if name not in _OURS_ALONE}
+        texts: dict[str, str] = {}
+        wire = convert(values, BY_TYPE[event_type], walk, "", invalid, texts)
+        wire["run_id"] = run_id
+        wire["env"] = env
+        if "tags" not in wire:
+            wire["tags"] = []
         if walk.counts:
             wire["redactions"] = walk.counts
         if invalid:
             wire["invalid_fields"] = dict(list(invalid.items())[:MOST_NOTES])
-        return wire, walk.counts
+        if share < 1.0:
+            wire["sample_rate"] = share
+        shown = event_id if event_id.isalnum() or _is_ours(event_id) else dumps(event_id)[1:-1]
+        head = (
+            f'{{"event_id":"{shown}","event_type":"{event_type}","timestamp":"{when}",'
+            f"{self._same_in_all},"
+        )
+        record = self._encoder.record(head, wire, texts)
+        return Encoded(record, event_id, run_id, walk.counts)
 
     @staticmethod
-    def _run_id(values: dict[str, Any], event_id: str, walk: Walk, invalid: dict[str, str]) -> str:
+    def _run_id(run_id: Any, event_id: str, walk: Walk, invalid: dict[str, str]) -> str:
         try:
-            return filled_label(values["run_id"], walk, "run_id", invalid)
-        except Exception:
-            # An event without a run is a run of its own, never one with all its like.
-            shown = walk.describe(values.get("run_id"))
-            invalid["run_id"] = f"expected a text that is not empty, got {shown}"
-            return event_id
+            if run_id is not None:
+                return filled_label(run_id, walk, "run_id", invalid)
+        except Exception:  # noqa: S110 - it is described below like a missing one
+            pass
+        # An event without a run is a run of its own, never one with all its like.
+        shown = walk.describe(run_id)
+        invalid["run_id"] = f"expected a text that is not empty, got {shown}"
+        return event_id
 
-    def _timestamp(self, value: Any, walk: Walk, invalid: dict[str, str]) -> str:
-        now = timestamp(self._clock.time_ns())
+    @staticmethod
+    def _timestamp(value: Any, now: str, walk: Walk, invalid: dict[str, str]) -> str:
         if value is None:
             return now
         try:
@@ -128,16 +175,37 @@ class Pipeline:
             return now
 
 
-def _inherit(values: dict[str, Any]) -> None:
+def _inherit(values: dict[str, Any], run: Run) -> None:
     """Fill in what the event leaves to the run around it."""
-    run = current_run()
-    if run is None:
-        return
-    values.setdefault("run_id", run.run_id)
-    if run.user_id is not None:
-        values.setdefault("user_id", run.user_id)
-    if run.tags:
-        values.setdefault("tags", list(run.tags))
+    if values.get("run_id") is None:
+        values["run_id"] = run.run_id
+    if run.user_id is not None and values.get("user_id") is None:
+        values["user_id"] = run.user_id
+    if run.tags and values.get("tags") is None:
+        values["tags"] = list(run.tags)
+
+
+def _is_plain(values: dict[str, Any]) -> bool:
+    """Say whether all values are scalars, or lists or dicts of scalars, none of a subclass."""
+    for value in values.values():
+        kind = type(value)
+        if kind in _SCALARS:
+            continue
+        if kind is dict:
+            inner = [*value, *value.values()]
+        elif kind is list:
+            inner = value
+        else:
+            return False
+        for one in inner:
+            if type(one) not in _SCALARS:
+                return False
+    return True
+
+
+def _is_ours(event_id: str) -> bool:
+    """Say whether an id needs no escaping: it is a UUID's text, as we mint them."""
+    return len(event_id) == UUID_CHARACTERS and event_id.replace("-", "").isalnum()
 
 
 def _utc(value: Any) -> str:

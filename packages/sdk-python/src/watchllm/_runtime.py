@@ -43,6 +43,14 @@ class Clock:
             condition.wait(max(0.0, until - self.monotonic()))
 
 
+CLOCK = Clock()
+
+
+def pause(seconds: float) -> None:
+    """Let other threads run for a moment."""
+    time.sleep(seconds)
+
+
 _forkables: weakref.WeakSet[Forkable] = weakref.WeakSet()
 
 
@@ -68,37 +76,40 @@ class IdSource:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self._now = clock.time_ns
         self._lock = threading.RLock()
         self._last = 0
         call_after_fork(self)
 
     def new(self) -> str:
         """Return an id as text."""
+        chance = _getrandbits(73)
+        start = (self._now() // 1_000_000) << 12 | chance >> 62
         with self._lock:
-            start = (self._clock.time_ns() // 1_000_000) << 12 | random.getrandbits(11)
-            self._last = start if start > self._last else self._last + 1
-            head = self._last
-        number = (
-            (head >> 12 & 0xFFFFFFFFFFFF) << 80
-            | 7 << 76
-            | (head & 0xFFF) << 64
-            | 2 << 62
-            | random.getrandbits(62)
-        )
-        text = f"{number:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            if start <= self._last:
+                start = self._last + 1
+            self._last = start
+        text = f"{start >> 12 & 0xFFFFFFFFFFFF:012x}{start & 0xFFF | 0x7000:04x}"
+        tail = f"{chance & 0x3FFFFFFFFFFFFFFF | 0x8000000000000000:016x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:]}-{tail[:4]}-{tail[4:]}"
 
     def after_fork(self) -> None:
         """Forget a lock that another thread of the parent may have held."""
         self._lock = threading.RLock()
 
 
+_getrandbits = random.getrandbits
+_second: tuple[int, str] = (0, "1970-01-01T00:00:00")  # the one formatted last
+
+
 def timestamp(time_ns: int) -> str:
     """Return a moment as RFC 3339 UTC with microseconds."""
+    global _second  # noqa: PLW0603 - formatting a second anew for each event costs a microsecond
     seconds, rest = divmod(time_ns, 1_000_000_000)
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{whole}.{rest // 1000:06d}Z"
+    known = _second
+    if known[0] != seconds:
+        known = _second = (seconds, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)))
+    return f"{known[1]}.{rest // 1000:06d}Z"
 
 
 def roll() -> float:

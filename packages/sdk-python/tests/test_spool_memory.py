@@ -1,11 +1,12 @@
-"""The spool holds what waits, and says what it dropped."""
+"""The spool in memory holds what waits, and says what it dropped."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchllm._spool import OVERHEAD_BYTES, MemorySpool, Record
+from watchllm._spool import MemorySpool, Record
+from watchllm._spool._memory import OVERHEAD_BYTES
 
 
 def numbers(spool: MemorySpool, most: int = 100) -> list[int]:
@@ -74,27 +75,27 @@ def test_settled_means_that_nothing_up_to_a_number_waits_or_is_taken() -> None:
     for _ in range(3):
         spool.append(b"x")
 
-    assert spool.settled(0)
-    assert not spool.settled(1)
+    assert spool.settled((0, 0))
+    assert not spool.settled((0, 1))
     taken = spool.take(2, 100)
-    assert not spool.settled(1)
+    assert not spool.settled((0, 1))
     spool.acknowledge(taken)
-    assert spool.settled(2)
-    assert not spool.settled(spool.last())
+    assert spool.settled((0, 2))
+    assert not spool.settled(spool.mark())
 
 
-def test_discard_empties_the_spool_and_says_how_many_that_were() -> None:
-    """Discarding counts waiting and taken events; acknowledging them later changes nothing."""
+def test_ending_empties_the_spool_and_says_how_many_were_lost() -> None:
+    """Ending counts waiting and taken events; acknowledging them later changes nothing."""
     spool = MemorySpool()
     for _ in range(3):
         spool.append(b"x")
     taken = spool.take(1, 100)
 
-    assert spool.discard() == 3
+    assert spool.end() == 3
     spool.acknowledge(taken)
     spool.give_back(taken)
     assert spool.queued() == spool.waiting() == 0
-    assert spool.settled(3)
+    assert spool.settled((0, 3))
 
 
 def test_a_child_starts_empty() -> None:

@@ -6,13 +6,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from conftest import adds_up, log_call, prompts
+from conftest import adds_up, delivery, log_call, prompts
 
-from watchllm._config import load
-from watchllm._log import Problems
 from watchllm._spool import MemorySpool, Record
 from watchllm._stats import Stats
-from watchllm._worker import Worker
 from watchllm.testing import (
     Delivered,
     ManualClock,
@@ -187,13 +184,12 @@ def test_the_thread_survives_a_spool_that_fails(caplog: pytest.LogCaptureFixture
             return super().take(max_events, max_bytes)
 
     clock, transport, stats = ManualClock(), MemoryTransport(), Stats()
-    config, _ = load({"api_key": "k", "project_id": "p", "batch_size": 1}, {})
-    worker = Worker(config, Flaky(), transport, clock, stats, Problems())
-    assert worker.submit(b"{}")
+    sender = delivery(Flaky(), transport, clock, stats, batch_size=1)
+    assert sender.submit(b"J{}")
     clock.advance_to_deadline()
     transport.wait_for_events(1)
 
-    assert worker.close(10)
+    assert sender.close(10)
     assert "Sending failed: OSError" in caplog.text
 
 
@@ -274,13 +270,12 @@ def test_closing_from_two_threads_ends_both(make_app: MakeApp) -> None:
 def test_a_closed_client_is_closed_in_a_child_too(make_app: MakeApp) -> None:
     """After a fork a client that was closed before stays closed, and closing it takes no time."""
     clock, transport, stats = ManualClock(), MemoryTransport(), Stats()
-    config, _ = load({"api_key": "k", "project_id": "p"}, {})
-    worker = Worker(config, MemorySpool(), transport, clock, stats, Problems())
-    assert worker.close(5)
-    worker.after_fork()
+    sender = delivery(MemorySpool(), transport, clock, stats)
+    assert sender.close(5)
+    sender.after_fork()
 
-    assert worker.submit(b"{}") is False
-    assert worker.close(5) is True
+    assert sender.submit(b"J{}") is False
+    assert sender.close(5) is True
 
 
 def test_without_a_thread_the_events_go_when_the_client_is_closed(
@@ -304,19 +299,18 @@ def test_without_a_thread_the_events_go_when_the_client_is_closed(
 def test_an_event_that_meets_the_end_of_close_is_counted() -> None:
     """An event logged in the moment in which close() ends is dropped and counted, not forgotten."""
     clock, transport, stats = ManualClock(), MemoryTransport(), Stats()
-    config, _ = load({"api_key": "k", "project_id": "p"}, {})
 
     class Late(MemorySpool):
         def append(self, data: bytes) -> tuple[int, int]:
-            worker.close(5)
+            sender.close(5)
             return super().append(data)
 
     spool = Late()
-    worker = Worker(config, spool, transport, clock, stats, Problems())
-    worker.submit(b"{}")
+    sender = delivery(spool, transport, clock, stats)
+    sender.submit(b"J{}")
 
     assert spool.queued() == 0
-    assert stats.snapshot(0)["dropped"] == {"closed": 1}
+    assert stats.snapshot(1, 0)["dropped"] == {"closed": 1}
 
 
 def test_flush_waits_only_for_what_was_logged_before_it(make_app: MakeApp) -> None:

@@ -1,0 +1,19 @@
+"""Where encoded events wait until the server has answered for them: on disk, or in memory."""
+
+from watchllm._spool._disk import DiskSpool, Orphans
+from watchllm._spool._folder import Claim, Folder, SpoolUnusable, default_root, destinations
+from watchllm._spool._memory import Mark, MemorySpool, Record, Spool
+
+__all__ = [
+    "Claim",
+    "DiskSpool",
+    "Folder",
+    "Mark",
+    "MemorySpool",
+    "Orphans",
+    "Record",
+    "Spool",
+    "SpoolUnusable",
+    "default_root",
+    "destinations",
+]
