@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +39,9 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert found.release is None
     assert found.enabled is True
     assert found.debug is False
+    assert found.durability == "disk"
+    assert found.spool_dir is None
+    assert found.spool_max_mb == 256
 
 
 def test_an_argument_wins_over_the_environment_and_it_over_the_default() -> None:
@@ -75,6 +79,12 @@ def test_an_argument_wins_over_the_environment_and_it_over_the_default() -> None
         ("batch_size", 501, "an integer from 1 to 500"),
         ("batch_size", True, "an integer from 1 to 500"),
         ("batch_size", 1.5, "an integer from 1 to 500"),
+        ("durability", "none", '"disk" or "memory"'),
+        ("spool_dir", 5, "the path of a directory"),
+        ("spool_dir", "", "the path of a directory"),
+        ("spool_dir", "a\0b", "the path of a directory"),
+        ("spool_max_mb", 1.5, "an integer of megabytes"),
+        ("spool_max_mb", 15, "16 to 1000000 megabytes"),
         ("flush_interval_seconds", 0, "above 0"),
         ("flush_interval_seconds", float("inf"), "above 0"),
         ("timeout", -1, "above 0"),
@@ -225,3 +235,14 @@ def test_the_error_is_a_watchllm_error_and_a_value_error() -> None:
     """An app can catch it by either name."""
     assert issubclass(ConfigurationError, WatchLLMError)
     assert issubclass(ConfigurationError, ValueError)
+
+
+def test_the_directory_of_the_spool_is_made_absolute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path may be relative, or begin with the home directory, or be an object."""
+    monkeypatch.setenv("HOME", "/home/u")
+    here = Path.cwd()
+
+    assert config(spool_dir="~/spool").spool_dir == "/home/u/spool"
+    assert config(spool_dir="spool").spool_dir == str(here / "spool")
+    assert config(spool_dir=Path("spool")).spool_dir == str(here / "spool")
+    assert config(durability="memory", spool_max_mb=16).spool_max_mb == 16

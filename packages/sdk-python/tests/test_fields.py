@@ -156,6 +156,14 @@ def test_unknown_fields_are_kept_and_redacted() -> None:
     assert "nothing" not in out
 
 
+def test_a_key_that_becomes_that_of_a_field_takes_nothing_from_it() -> None:
+    """Bytes that read like the name of a field are another key, and both values are kept."""
+    values: dict[Any, Any] = {"model": "m", b"model": "other"}
+    wire = convert(values, BY_TYPE["prompt_call"], Walk(), "", {})
+
+    assert (wire["model"], wire["model#2"]) == ("m", "other")
+
+
 def test_a_converter_that_fails_loses_the_field_and_nothing_else() -> None:
     """A field whose conversion raises is sent neutral, and its value never."""
 

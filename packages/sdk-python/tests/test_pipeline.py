@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import datetime
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import breaches
+from conftest import breaches, log_call
 
-from watchllm import ErrorEvent, PerformanceAlertEvent, PromptCallEvent
+from watchllm import ErrorEvent, PerformanceAlertEvent, PromptCallEvent, Status
 from watchllm._config import load
 from watchllm._encoding import Encoder
 from watchllm._pipeline import Pipeline
 from watchllm.testing import ManualClock
+
+if TYPE_CHECKING:
+    from typing import Callable
+
+    from conftest import App
 
 NOW = "2025-11-24T16:00:00.000000Z"
 
@@ -190,3 +195,65 @@ def test_an_empty_environment_of_an_event_is_the_clients() -> None:
 
     assert wire is not None
     assert wire["env"] == "development"
+
+
+def test_a_timestamp_of_none_is_the_moment_of_logging() -> None:
+    """What gives no moment is stamped like any other event."""
+    config, _ = load({"api_key": "k", "project_id": "p"}, {})
+    pipeline = Pipeline(config, ManualClock(), Encoder())
+    encoded = pipeline.process("error", {"error": "x", "run_id": "r", "timestamp": None}, "id-1")
+    assert encoded is not None
+
+    assert json.loads(pipeline.unpack(encoded.record))["timestamp"] == NOW
+
+
+class Odd(str):
+    """A text of a kind of its own."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"status": Status.ERROR, "error": "it broke"},
+        {"tags": ["a", "b"], "response_metadata": {"finish_reason": "stop", "n": 3, "x": None}},
+        {"tool_calls": [{"name": "t", "input": {"deep": [1]}}]},
+        {"prompt": Odd("odd"), "latency_ms": "not a number"},
+        {"run_id": None, "error": ValueError("raised")},
+        {"prompt": "long " * 200, "response": None},
+    ],
+)
+def test_memory_without_redaction_postpones_the_work_and_changes_nothing(
+    changes: dict[str, Any],
+) -> None:
+    """The event is the same, whether it is made of it when it is logged or when it is sent."""
+    values = {"run_id": "r", "prompt": "p", "model": "m", "response": "x", "tokens_input": 1}
+    values.update({"tokens_output": 2, "latency_ms": 3, "status": Status.SUCCESS, **changes})
+    events = []
+    for durability in ("memory", "disk"):
+        config, _ = load(
+            {"api_key": "k", "project_id": "p", "redact_pii": False, "durability": durability}, {}
+        )
+        pipeline = Pipeline(config, ManualClock(), Encoder())
+        encoded = pipeline.process("prompt_call", dict(values), "id-1")
+        assert encoded is not None
+        assert encoded.event_id == "id-1"
+        events.append(json.loads(pipeline.unpack(encoded.record)))
+
+    assert events[0] == events[1]
+    assert events[0]["model"] == "m"
+
+
+def test_a_postponed_event_is_a_snapshot(make_app: Callable[..., App]) -> None:
+    """What the app does to its own lists and dicts after logging changes no event."""
+    app = make_app(durability="memory", redact_pii=False, clock=ManualClock())
+    tags = ["a"]
+    metadata = {"k": 1}
+    log_call(app.client, tags=tags, response_metadata=metadata)
+    tags.append("b")
+    metadata["k"] = 2
+
+    event = app.sent_one()
+    assert (event["tags"], event["response_metadata"]) == (["a"], {"k": 1})

@@ -41,8 +41,6 @@ class Misfit(Exception):  # noqa: N818 - it is no error: it says what a field ta
 
 def text(value: Any, walk: Walk, path: str, invalid: Invalid) -> str:
     """Return any value as text: a list of messages becomes its JSON."""
-    if type(value) is str:
-        return walk.text(value)
     copy = walk.value(value)
     return copy if isinstance(copy, str) else clip(dumps(copy), LONGEST_TEXT_BYTES)
 
@@ -243,8 +241,8 @@ def convert(
             invalid.setdefault(path + name, "expected a value, got None")
     if others is not None:
         for key, value in walk.value(others).items():
-            if key not in out and not (long_texts and key in long_texts):
-                out[key] = value
+            known = key in out or (long_texts and key in long_texts)
+            out[f"{key}#2" if known else key] = value
     return out
 
 

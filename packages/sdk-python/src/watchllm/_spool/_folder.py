@@ -133,11 +133,9 @@ class Folder:
         paths = [os.path.join(self.path, name) for name in names if name.partition("-")[1]]
         return [path for path in paths if os.path.isdir(path)]
 
-    def orphans(self, but: str | None = None) -> Iterator[Claim]:
-        """Claim what dead processes left, one after the other; `but` is passed over."""
+    def orphans(self) -> Iterator[Claim]:
+        """Claim what dead processes left, one after the other."""
         for path in self.owners():
-            if path == but:
-                continue
             claim = adopt(path)
             if claim is not None:
                 yield claim

@@ -1,0 +1,123 @@
+"""One thread serves everybody in turn, and ends with the last."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from watchllm import WatchLLMClient
+from watchllm._runtime import CLOCK, pause
+from watchllm._worker import Worker, worker_for
+from watchllm.testing import ManualClock, MemoryTransport
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class Steps:
+    """Something to do for a number of steps."""
+
+    def __init__(self, name: str, steps: int, done: list[str], ended: threading.Event) -> None:
+        self.name = name
+        self.left = steps
+        self.done = done
+        self.ended = ended
+        self.closing: list[float] = []
+
+    def next_at(self, now: float) -> float | None:
+        return now if self.left else None
+
+    def step(self) -> bool:
+        self.done.append(f"{self.name} {threading.current_thread().name}")
+        self.left -= 1
+        if not self.left:
+            self.ended.set()
+        return bool(self.left)
+
+    def begin_close(self, deadline: float) -> None:
+        self.closing.append(deadline)
+
+    def finish_close(self, deadline: float) -> bool:
+        self.closing.append(deadline)
+        return True
+
+
+def test_all_have_their_turn_on_one_thread() -> None:
+    """Nobody waits for the end of another, and everything runs on the one thread."""
+    done: list[str] = []
+    first, second = threading.Event(), threading.Event()
+    worker = Worker(ManualClock())
+    with worker.condition:
+        worker.add(Steps("a", 3, done, first))
+        worker.add(Steps("b", 3, done, second))
+    assert first.wait(30)
+    assert second.wait(30)
+
+    assert done == ["a watchllm", "b watchllm"] * 3
+
+
+def test_the_thread_ends_with_the_last_and_begins_again_with_the_next() -> None:
+    """No idle thread stays behind when every client is closed."""
+    worker = Worker(ManualClock())
+    for name in ("a", "b"):
+        done: list[str] = []
+        ended = threading.Event()
+        worker.add(Steps(name, 1, done, ended))
+        assert ended.wait(30)
+        for thread in threading.enumerate():
+            if thread.name == "watchllm":
+                thread.join(30)
+        assert done == [f"{name} watchllm"]
+        assert "watchllm" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_closing_asks_all_before_it_waits_for_one() -> None:
+    """Every delivery gets the same deadline, so that all together take no longer than one."""
+    clock = ManualClock()
+    worker = Worker(clock)
+    served = [Steps(name, 1, [], threading.Event()) for name in "ab"]
+    for one in served:
+        one.next_at = lambda _: None  # type: ignore[method-assign]
+        worker.add(one)
+    clock.advance(3)
+    worker.close(2)
+
+    assert [one.closing for one in served] == [[5.0, 5.0], [5.0, 5.0]]
+    for one in served:
+        one.next_at = lambda now: now  # type: ignore[method-assign,assignment]
+    with worker.condition:
+        worker.condition.notify_all()
+
+
+def test_where_no_thread_can_be_started_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of the interpreter no thread begins: whoever asked does the work itself."""
+
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    assert not Worker(ManualClock()).add(Steps("a", 1, [], threading.Event()))
+
+
+def test_all_clients_of_a_process_share_one_thread() -> None:
+    """However many clients there are, there is one thread; a test's clock has its own."""
+    clients = [WatchLLMClient("k", f"p{n}", transport=MemoryTransport()) for n in range(5)]
+    for client in clients:
+        client.log_error("r", "x")
+    threads = [thread for thread in threading.enumerate() if thread.name == "watchllm"]
+
+    assert len(threads) == 1
+    assert all(client.close() for client in clients)
+    assert worker_for(CLOCK) is worker_for(CLOCK)
+    assert worker_for(ManualClock()) is not worker_for(CLOCK)
+
+
+def test_a_pause_lets_other_threads_run() -> None:
+    """Whoever pauses gives way for a moment."""
+    ran = threading.Event()
+    threading.Thread(target=ran.set).start()
+    while not ran.is_set():
+        pause(0.0)
+
+    assert ran.is_set()
