@@ -42,6 +42,25 @@ class Steps:
         return True
 
 
+class Idle(Steps):
+    """Something that has nothing to do for now."""
+
+    idle = True
+
+    def next_at(self, now: float) -> float | None:
+        return None if self.idle else now
+
+
+class Gone(Steps):
+    """Something that a fork in its own step takes away."""
+
+    worker: Worker
+
+    def step(self) -> bool:
+        self.worker.after_fork()
+        return super().step()
+
+
 def test_all_have_their_turn_on_one_thread() -> None:
     """Nobody waits for the end of another, and everything runs on the one thread."""
     done: list[str] = []
@@ -75,17 +94,16 @@ def test_closing_asks_all_before_it_waits_for_one() -> None:
     """Every delivery gets the same deadline, so that all together take no longer than one."""
     clock = ManualClock()
     worker = Worker(clock)
-    served = [Steps(name, 1, [], threading.Event()) for name in "ab"]
+    served = [Idle("a", 1, [], threading.Event()), Idle("b", 1, [], threading.Event())]
     for one in served:
-        one.next_at = lambda _: None  # type: ignore[method-assign]
         worker.add(one)
     clock.advance(3)
     worker.close(2)
 
     assert [one.closing for one in served] == [[5.0, 5.0], [5.0, 5.0]]
-    for one in served:
-        one.next_at = lambda now: now  # type: ignore[method-assign,assignment]
     with worker.condition:
+        for one in served:
+            one.idle = False
         worker.condition.notify_all()
 
 
@@ -117,7 +135,23 @@ def test_a_pause_lets_other_threads_run() -> None:
     """Whoever pauses gives way for a moment."""
     ran = threading.Event()
     threading.Thread(target=ran.set).start()
+    pause(0.0)
     while not ran.is_set():
-        pause(0.0)
+        pause(0.001)
 
     assert ran.is_set()
+
+
+def test_a_child_serves_nobody_until_something_is_added() -> None:
+    """After a fork the child's worker is as new, whatever the parent's was about."""
+    done: list[str] = []
+    ended = threading.Event()
+    worker = Worker(ManualClock())
+    gone = Gone("parent", 1, done, threading.Event())
+    gone.worker = worker
+    worker.add(gone)
+    assert gone.ended.wait(30)
+    worker.add(Steps("child", 1, done, ended))
+    assert ended.wait(30)
+
+    assert done == ["parent watchllm", "child watchllm"]
