@@ -31,12 +31,6 @@ def test_version_is_that_of_the_distribution() -> None:
     assert watchllm.__version__ == version("watchllm")
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
-    """A name that is not there is refused as any module does."""
-    with pytest.raises(AttributeError, match="nothing_such"):
-        _ = watchllm.nothing_such
-
-
 def test_importing_loads_neither_network_nor_json() -> None:
     """Importing the SDK loads no HTTP library, no ssl, no json and no logging."""
     program = (

@@ -1,7 +1,5 @@
 """WatchLLM: log the LLM calls, agent steps and errors of an app, with personal data redacted."""
 
-from typing import Any
-
 from watchllm._client import WatchLLMClient
 from watchllm._context import trace
 from watchllm._default import get_client, init
@@ -22,6 +20,7 @@ from watchllm._events import (
     PerformanceAlertEvent,
     PromptCallEvent,
 )
+from watchllm._version import __version__ as __version__
 from watchllm.errors import ConfigurationError, WatchLLMError
 
 __all__ = [
@@ -45,12 +44,3 @@ __all__ = [
     "init",
     "trace",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Look up the version only when it is asked for: that reads files."""
-    if name == "__version__":
-        from watchllm._runtime import sdk_version
-
-        return sdk_version()
-    raise AttributeError(f"module 'watchllm' has no attribute {name!r}")

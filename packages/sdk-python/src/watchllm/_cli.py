@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from watchllm import _config
 from watchllm._client import WatchLLMClient
 from watchllm._outcome import Delivered, Outcome, Refused, Retry, TooLarge, Unauthorised
-from watchllm._runtime import Clock, python_platform, sdk_version
+from watchllm._runtime import Clock, python_platform
 from watchllm._transport import HttpTransport, Transport
+from watchllm._version import __version__
 from watchllm.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def version(argv: Sequence[str]) -> int:
     _parser(
         "version", "Print the version of the SDK and of Python.", "watchllm version"
     ).parse_args(argv)
-    print(f"watchllm {sdk_version()} ({python_platform()})")
+    print(f"watchllm {__version__} ({python_platform()})")
     return OK
 
 
@@ -136,7 +137,7 @@ def send(argv: Sequence[str]) -> int:
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return WRONG_USE
-    witness = _Witness(HttpTransport(config.base_url, config.api_key, sdk_version(), Clock()))
+    witness = _Witness(HttpTransport(config.base_url, config.api_key, __version__, Clock()))
     client = WatchLLMClient(**options, sample_rate=1.0, timeout=given.timeout, transport=witness)
     run_id = "watchllm-send"
     event_id = client.log_agent_step(

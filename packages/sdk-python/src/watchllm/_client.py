@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from watchllm import _config
 from watchllm._delivery import Delivery
@@ -13,15 +12,17 @@ from watchllm._late import load_for_logging, optional
 from watchllm._log import DEBUG, Problems, log_everything_to_stderr, logger
 from watchllm._pipeline import Pipeline
 from watchllm._redaction import Walk
-from watchllm._runtime import CLOCK, IdSource, sdk_version
+from watchllm._runtime import CLOCK, IdSource
 from watchllm._spool import DiskSpool, Folder, MemorySpool, Orphans, SpoolUnusable, default_root
 from watchllm._stats import Stats
 from watchllm._transport import HttpTransport
+from watchllm._version import __version__
 from watchllm._worker import worker_for
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Mapping
+    from typing import Any, Mapping
 
     from watchllm._enums import AlertType, AssertionType, DetectionMethod, StepType
     from watchllm._events import Event
@@ -99,7 +100,7 @@ class WatchLLMClient:
             self._spool,
             self._pipeline.unpack,
             transport
-            or HttpTransport(self._config.base_url, self._config.api_key, sdk_version(), clock),
+            or HttpTransport(self._config.base_url, self._config.api_key, __version__, clock),
             worker_for(clock),
             self._stats,
             self._problems,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from watchllm.errors import ConfigurationError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Mapping
+    from typing import Any, Callable, Mapping
 
 ENVIRONMENT_PREFIX = "WATCHLLM_"
 LARGEST_BATCH = 500
@@ -69,6 +68,8 @@ def _key(value: Any) -> str:
 
 
 def _url(value: Any) -> str:
+    from urllib.parse import urlsplit
+
     allowed = "an address such as https://proxy.watchllm.dev/v1 or http://127.0.0.1:8787/v1"
     if not isinstance(value, str):
         raise ValueError(f"{allowed} is allowed")  # noqa: TRY004 - all misfits are ValueErrors

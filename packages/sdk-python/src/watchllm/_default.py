@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 from watchllm._client import WatchLLMClient
 from watchllm._runtime import call_after_fork
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Default:

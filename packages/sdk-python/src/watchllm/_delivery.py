@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from watchllm._encoding import body, shortened
 from watchllm._outcome import Delivered, Outcome, Refused, Retry, TooLarge, Unauthorised
 from watchllm._retry import delay
 from watchllm._runtime import call_after_fork, pause, roll
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 

@@ -10,10 +10,9 @@ without these texts, then the texts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Mapping, Sequence
+    from typing import Any, Callable, Mapping, Sequence
 
 LARGEST_EVENT_BYTES = 8_000_000
 LONG_TEXT_CHARACTERS = 200  # from here on escaping a text costs more than keeping it apart

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any
 
 from watchllm._enums import (
     AlertType,
@@ -16,8 +15,9 @@ from watchllm._enums import (
 )
 from watchllm._exceptions import describe_exception
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import ClassVar, Iterable, Mapping, Sequence, Union
+    from typing import Any, ClassVar, Iterable, Mapping, Sequence, Union
 
     ErrorLike = Union[BaseException, Mapping[str, Any], str]
 

@@ -6,7 +6,6 @@ import math
 import operator
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any
 
 from watchllm._encoding import LONG_TEXT_CHARACTERS, dumps
 from watchllm._enums import (
@@ -22,9 +21,10 @@ from watchllm._exceptions import describe_exception
 from watchllm._redaction import FAILED, Walk
 from watchllm._redaction._walk import LARGEST_INT, LONGEST_TEXT_BYTES, clip
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from enum import Enum
-    from typing import Callable, Dict
+    from typing import Any, Callable, Dict
 
     Invalid = Dict[str, str]
     Convert = Callable[[Any, Walk, str, Invalid], Any]

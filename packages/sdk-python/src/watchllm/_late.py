@@ -11,7 +11,10 @@ import os
 import threading
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class ImportGuard:
@@ -53,7 +56,7 @@ importing = ImportGuard()
 def load_for_logging() -> None:
     """Import what the log methods use, so that none of them imports anything."""
     with importing:
-        for name in ("datetime", "hashlib", "importlib.metadata", "json", "traceback"):
+        for name in ("datetime", "hashlib", "json", "random", "traceback"):
             import_module(name)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 from watchllm._runtime import call_after_fork
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import marshal
-import re
-from typing import TYPE_CHECKING, Any
 
 from watchllm._context import current_run
 from watchllm._encoding import dumps, unpack
 from watchllm._enums import Status
 from watchllm._fields import BY_TYPE, MOST_NOTES, convert, filled_label
 from watchllm._redaction import DEFAULT_DETECTORS, Walk
-from watchllm._runtime import hostname, python_platform, sdk_version, timestamp
+from watchllm._runtime import hostname, python_platform, timestamp
 from watchllm._sampling import weight
+from watchllm._version import __version__
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Any, Sequence
 
     from watchllm._config import Config
     from watchllm._context import Run
@@ -28,7 +28,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 2261  # what the contract allows
 _OWN = ("event_id", "event_type", "project_id", "run_id", "timestamp", "env", "client")
 _OURS_ALONE = frozenset((*_OWN, "sample_rate", "redactions", "invalid_fields"))
 _SCALARS = frozenset((str, int, float, bool, type(None)))
-_moment = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+_MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"
 
 
 class Encoded:
@@ -62,7 +62,7 @@ class Pipeline:
         # Without redaction nothing must be done before an event may wait in memory.
         self._later = config.durability == "memory" and not config.redact_pii
         client = {
-            "sdk_version": sdk_version(),
+            "sdk_version": __version__,
             "platform": python_platform(),
             "hostname": hostname(),
         }
@@ -210,11 +210,12 @@ def _is_ours(event_id: str) -> bool:
 
 def _utc(value: Any) -> str:
     """Return a moment as RFC 3339 in UTC with 3 to 9 digits of a second."""
+    import re
     from datetime import datetime, timezone
 
     digits = ""
     if isinstance(value, str):
-        found = _moment.fullmatch(value)
+        found = re.fullmatch(_MOMENT, value)
         if found is None:
             raise ValueError(value)
         digits = (found.group(1) or ".000").ljust(4, "0")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import random
 import sys
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
@@ -76,14 +75,17 @@ class IdSource:
     """
 
     def __init__(self, clock: Clock) -> None:
+        from random import getrandbits  # it seeds itself anew in a child
+
         self._now = clock.time_ns
+        self._getrandbits = getrandbits
         self._lock = threading.RLock()
         self._last = 0
         call_after_fork(self)
 
     def new(self) -> str:
         """Return an id as text."""
-        chance = _getrandbits(73)
+        chance = self._getrandbits(73)
         start = (self._now() // 1_000_000) << 12 | chance >> 62
         with self._lock:
             if start <= self._last:
@@ -98,7 +100,6 @@ class IdSource:
         self._lock = threading.RLock()
 
 
-_getrandbits = random.getrandbits
 _second: tuple[int, str] = (0, "1970-01-01T00:00:00")  # the one formatted last
 
 
@@ -114,6 +115,8 @@ def timestamp(time_ns: int) -> str:
 
 def roll() -> float:
     """Return a random number from 0 up to, but not including, 1."""
+    import random
+
     return random.random()  # noqa: S311 - it spreads retries, it guards nothing
 
 
@@ -127,10 +130,3 @@ def hostname() -> str:
     if hasattr(os, "uname"):
         return os.uname().nodename
     return os.environ.get("COMPUTERNAME", "")  # pragma: no cover - Windows has no uname
-
-
-def sdk_version() -> str:
-    """Return the version of the installed SDK."""
-    from importlib.metadata import version
-
-    return version("watchllm")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-
 from watchllm._late import importing
 from watchllm._outcome import (
     Delivered,
@@ -18,7 +14,10 @@ from watchllm._outcome import (
 )
 from watchllm._retry import retry_after
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from urllib3 import HTTPConnectionPool
     from urllib3.response import BaseHTTPResponse
 
@@ -51,6 +50,8 @@ class HttpTransport(Transport):
     """POST batches to the collector over one kept-alive connection."""
 
     def __init__(self, base_url: str, api_key: str, version: str, clock: Clock) -> None:
+        from urllib.parse import urlsplit
+
         self._base_url = base_url
         self._path = f"{urlsplit(base_url).path}/events/batch"
         self._clock = clock
@@ -75,6 +76,8 @@ class HttpTransport(Transport):
         headers = dict(self._headers)
         if self._gzip and len(body) >= SMALLEST_COMPRESSED_BYTES:
             headers["Content-Encoding"] = "gzip"
+            import zlib
+
             packer = zlib.compressobj(1, zlib.DEFLATED, 31)
             body = packer.compress(body) + packer.flush()
         try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
-from typing import TYPE_CHECKING
 
 from watchllm._runtime import CLOCK, call_after_fork
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 

@@ -7,12 +7,12 @@ import sys
 import threading
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from watchllm._spool._folder import SUFFIX, Claim, SpoolUnusable
 from watchllm._spool._memory import MemorySpool, Record, Spool, take_from
 from watchllm._spool._segment import Segment, needed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from watchllm._runtime import roll
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, Mapping
 
