@@ -60,7 +60,7 @@ def breaches(event: dict[str, Any]) -> list[str]:
 @pytest.fixture(autouse=True)
 def _no_settings_from_the_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in os.environ:
-        if name.startswith("WATCHLLM_"):
+        if name.startswith("WATCHLLM_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("WATCHLLM_SPOOL_DIR", str(tmp_path / "spool"))
 

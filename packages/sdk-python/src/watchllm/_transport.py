@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from watchllm._late import importing
+from watchllm._network import NoWay, is_loopback, manager
 from watchllm._outcome import (
     Delivered,
     Outcome,
@@ -18,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from urllib3 import HTTPConnectionPool
+    from urllib3 import PoolManager
     from urllib3.response import BaseHTTPResponse
 
     from watchllm._runtime import Clock
@@ -50,14 +53,13 @@ class HttpTransport(Transport):
     """POST batches to the collector over one kept-alive connection."""
 
     def __init__(self, base_url: str, api_key: str, version: str, clock: Clock) -> None:
-        from urllib.parse import urlsplit
-
         self._base_url = base_url
-        self._path = f"{urlsplit(base_url).path}/events/batch"
+        self._url = f"{base_url}/events/batch"
         self._clock = clock
         self._gzip = False
-        self._pool: HTTPConnectionPool | None = None
-        self._parents: list[HTTPConnectionPool | None] = []
+        self._compressible = not is_loopback(base_url)
+        self._pool: PoolManager | None = None
+        self._parents: list[PoolManager | None] = []
         self._headers = {
             "Authorization": f"Bearer {api_key}",
             "Content-Type": "application/json",
@@ -72,7 +74,10 @@ class HttpTransport(Transport):
             import urllib3
 
         if self._pool is None:
-            self._pool = urllib3.connection_from_url(self._base_url, maxsize=1)
+            try:
+                self._pool = manager(self._base_url, os.environ)
+            except NoWay as error:
+                return Retry(f"{self._base_url} cannot be reached: {error}")
         headers = dict(self._headers)
         if self._gzip and len(body) >= SMALLEST_COMPRESSED_BYTES:
             headers["Content-Encoding"] = "gzip"
@@ -84,7 +89,7 @@ class HttpTransport(Transport):
             # A redirect is never followed: it would carry the key to another place.
             response = self._pool.urlopen(
                 "POST",
-                self._path,
+                self._url,
                 body=body,
                 headers=headers,
                 redirect=False,
@@ -109,7 +114,7 @@ class HttpTransport(Transport):
     def close(self) -> None:
         """Close the connection."""
         if self._pool is not None:
-            self._pool.close()
+            self._pool.clear()
             self._pool = None
 
     def after_fork(self) -> None:
@@ -131,7 +136,8 @@ class HttpTransport(Transport):
                     f"{self._base_url} answered {status} with something else than the collector's"
                     " JSON. Is base_url right?"
                 )
-            self._gzip = "gzip" in response.headers.get("Accept-Encoding", "").lower()
+            advertised = response.headers.get("Accept-Encoding", "").lower()
+            self._gzip = self._compressible and "gzip" in advertised
             return Delivered(_refusals(content), _advertised(response))
         if compressed and (status == 415 or code in {"invalid_encoding", "unsupported_encoding"}):
             self._gzip = False
