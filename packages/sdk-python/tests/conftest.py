@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import socket
+import struct
 import threading
 import zlib
 from contextlib import suppress
@@ -161,11 +162,13 @@ class Reply:
         headers: dict[str, str] | None = None,
         *,
         hang_up: bool = False,
+        reset: bool = False,
         wait_for: threading.Event | None = None,
     ) -> None:
         self.status = status
         self.headers = headers or {}
         self.hang_up = hang_up
+        self.reset = reset  # in the middle of the body
         self.wait_for = wait_for
         self.body = content if isinstance(content, bytes) else json.dumps(content or {}).encode()
 
@@ -173,7 +176,7 @@ class Reply:
 class Collector:
     """A collector on a loopback port that answers as told, then with 200."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.requests: list[Request] = []
         self.replies: list[Reply] = []
         self.connections: list[socket.socket] = []
@@ -187,9 +190,15 @@ class Collector:
                 outer.connections.append(self.connection)
 
             def do_POST(self) -> None:
+                reply = outer.reply()
+                if reply.reset:
+                    self.rfile.read(10)
+                    linger = struct.pack("ii", 1, 0)
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    self.close_connection = True
+                    return
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.requests.append(Request(self.path, dict(self.headers.items()), body))
-                reply = outer.replies.pop(0) if outer.replies else Reply(content={"success": True})
                 if reply.wait_for is not None:
                     reply.wait_for.wait(30)
                 if reply.hang_up:
@@ -205,11 +214,15 @@ class Collector:
             def log_message(self, *_: object) -> None:
                 """Print nothing."""
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = False
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
         self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def reply(self) -> Reply:
+        """Return the next answer."""
+        return self.replies.pop(0) if self.replies else Reply(content={"success": True})
 
     def events(self) -> list[dict[str, Any]]:
         """Return the events of all requests."""

@@ -9,6 +9,7 @@ import pytest
 from conftest import delivery, log_call, prompts
 
 from watchllm import WatchLLMClient
+from watchllm._delivery import SLOW_SECONDS
 from watchllm._encoding import Encoder
 from watchllm._spool import MemorySpool
 from watchllm._stats import Stats
@@ -51,28 +52,33 @@ def test_what_a_spool_says_is_said_once(caplog: pytest.LogCaptureFixture, tmp_pa
 
 
 def test_an_app_that_floods_is_slowed_down_while_the_collector_takes_what_is_sent() -> None:
-    """Once half the spool is full the caller pauses; in an outage it never does."""
+    """Once half the spool is full calls pause, the longer the fuller; never in an outage."""
     clock, transport, stats = ManualClock(), MemoryTransport(), Watched()
-    spool = MemorySpool(2_500_000)
+    spool = MemorySpool(250_000)
     sender = delivery(spool, transport, clock, stats, batch_size=500)
     hold = threading.Event()
     transport.answer(lambda: (hold.wait(30), Retry("down", after=9.0))[1])
-    pauses: list[int] = []
+    pauses: list[tuple[float, float]] = []
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("watchllm._delivery.pause", lambda _: pauses.append(spool.waiting()))
-        for n in range(6_000):
-            sender.submit(b'J{"n":%d}' % n)
+        patched.setattr(
+            "watchllm._delivery.pause", lambda seconds: pauses.append((spool.fullness(), seconds))
+        )
+        for n in range(1_100):
+            sender.submit(b'J{"n":"%04d"}' % n)
+        clock.advance(SLOW_SECONDS + 1)
+        sender.submit(b'J{"n":"1100"}')
+        healthy = len(pauses)
         hold.set()
         assert stats.failed.wait(30)
-        while_healthy = len(pauses)
-        sender.submit(b'J{"n":6000}')
+        sender.submit(b'J{"n":"1101"}')
 
-    assert 0 < while_healthy <= 1_000
-    assert min(pauses) >= 5_000
-    assert len(pauses) == while_healthy
+    assert min(pauses)[0] > 0.5
+    assert [dict(pauses)[full] for full in sorted(dict(pauses))] == sorted(dict(pauses).values())
+    assert {seconds for _, seconds in pauses} == {0.001, 0.005, 0.02}
+    assert len(pauses) == healthy
     clock.advance_to_deadline()
     assert sender.close(20)
-    assert len(transport.events) == 6_001
+    assert len(transport.events) == 1_102
 
 
 def test_a_flush_without_a_thread_sends_itself(

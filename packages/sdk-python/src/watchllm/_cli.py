@@ -86,7 +86,8 @@ def _help(plugins: Sequence[Any]) -> str:
         "  export WATCHLLM_BASE_URL=http://127.0.0.1:8787/v1\n"
         "  export WATCHLLM_PROJECT_ID=my-project WATCHLLM_API_KEY=...\n"
         "  watchllm send                     try these settings with one event\n"
-        "  watchllm send --timeout 5         wait no longer than five seconds\n"
+        "  watchllm doctor                   what is wrong, if it does not work\n"
+        "  watchllm spool status             what waits on this machine\n"
         "  watchllm COMMAND --help           what a command takes\n\n"
         'The server is installed by: pip install "watchllm[server]"'
     )
@@ -181,7 +182,23 @@ def _parser(name: str, about: str, example: str, note: str = "") -> argparse.Arg
     )
 
 
+def doctor(argv: Sequence[str]) -> int:
+    """Check everything that a client needs."""
+    from watchllm import _doctor
+
+    return _doctor.main(argv)
+
+
+def spool(argv: Sequence[str]) -> int:
+    """Show, send or delete what waits in the spool."""
+    from watchllm import _spool_command
+
+    return _spool_command.main(argv)
+
+
 _OWN: Mapping[str, tuple[str, Callable[[Sequence[str]], int]]] = {
+    "doctor": ("Say what is wrong with the settings of this shell, and what to do", doctor),
     "send": ("Log one test event and say whether the server took it", send),
+    "spool": ("Show, send or delete the events that wait on this machine", spool),
     "version": ("Print the version", version),
 }

@@ -24,8 +24,10 @@ UNAUTHORISED_SECONDS = 300.0  # between two questions whether a refused key work
 ADOPT_SECONDS = 60.0  # between two looks for what dead processes left
 FAILURES_TO_OPEN = 3  # in a row, after which a probe stands for the batch until one succeeds
 PROBE_EVENTS = 10
-CROWDED_EVENTS, CROWDED_SHARE = 5_000, 0.5  # of the spool, from where the app is slowed down
-CROWDED_SECONDS = 0.001
+# How long a call waits while the collector takes what is sent, by how full the spool is: the worker
+# and the app share one interpreter, and an app that never pauses would be faster for ever.
+PAUSES = ((0.9, 0.02), (0.75, 0.005), (0.0, 0.001))
+SLOW_SECONDS = 1.0  # that a request takes, from which on the collector counts as failing
 _DELIVERY = ("network", "unauthorised")  # the problems that a delivery solves
 
 
@@ -80,10 +82,16 @@ class Delivery:
         self._advertised = FIRST_MAX_BATCH
         self._max_batch = FIRST_MAX_BATCH
         self._one_by_one = 0
+        self._posting_since: float | None = None
         self._asked_to_wait = False  # by the server, rather than by our own back-off
         # Said once no lock is held: a handler of the app may call back, or wait for a thread that
         # is about to log.
         self._to_say: list[tuple[str, str]] = []
+
+    @property
+    def parked(self) -> bool:
+        """Say whether the collector refused the key."""
+        return self._parked
 
     def adopt(self) -> None:
         """Look for what dead processes left, on the worker's thread, if there may be anything."""
@@ -104,7 +112,7 @@ class Delivery:
             with self._worker.condition:
                 self._signalled = True
                 self._worker.condition.notify_all()
-        if waiting >= CROWDED_EVENTS and not self._failures:
+        if self._spool.crowded and not self._failures:
             self._slow_down()
         return True
 
@@ -128,8 +136,11 @@ class Delivery:
 
         Only while the collector takes what is sent: an outage never slows the app.
         """
-        if self._spool.fullness() > CROWDED_SHARE and not self._worker.is_this_thread():
-            pause(CROWDED_SECONDS)
+        since = self._posting_since
+        slow = since is not None and self._clock.monotonic() - since > SLOW_SECONDS
+        if not slow and not self._worker.is_this_thread():
+            full = self._spool.fullness()
+            pause(next(seconds for share, seconds in PAUSES if full >= share))
 
     def _serve(self) -> None:
         with self._worker.condition:
@@ -374,9 +385,12 @@ class Delivery:
         if self._deadline is not None:
             timeout = min(timeout, max(0.05, self._deadline - self._clock.monotonic()))
         try:
+            self._posting_since = self._clock.monotonic()
             return self._transport.send(body(events, losses), timeout)
         except Exception as error:
             return Retry(f"the transport failed with {type(error).__name__}")
+        finally:
+            self._posting_since = None
 
     def _conclude(
         self, outcome: Outcome, source: Spool, records: list[Record], events: list[bytes]

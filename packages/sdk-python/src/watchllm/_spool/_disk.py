@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 FIRST_BYTES = 1 << 20  # of the first segment: most processes need no other
 SEGMENT_BYTES = 8 << 20
+FEWEST_IN_ALL = 8  # segments that the allowed size holds: with too few it is soon crowded
 MOST_SPARES = 3
 MOST_UNSEALED = 2  # segments that wait for the worker to unmap them
 FEWEST_SEGMENTS = 2  # that a process may have, however full the disk's share is
+CROWDED_SHARE = 0.5
 RETRY_SECONDS = 10.0  # between two attempts to write to a disk that failed
 
 
@@ -40,6 +42,7 @@ class DiskSpool(Spool):
     def __init__(self, folder: Folder, max_bytes: int, clock: Clock) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._segment_bytes = min(SEGMENT_BYTES, max(FIRST_BYTES, max_bytes // FEWEST_IN_ALL))
         self._clock = clock
         self._clear()
 
@@ -65,6 +68,7 @@ class DiskSpool(Spool):
         self._retry_at = 0.0
         self._said = ""
         self.trouble = None
+        self.crowded = False
 
     @classmethod
     def adopt(cls, folder: Folder, claim: Claim, clock: Clock) -> DiskSpool:
@@ -123,14 +127,16 @@ class DiskSpool(Spool):
             else:
                 self._appended += 1
                 return dropped
-        return self._memory.append(data)[1]
+        dropped = self._memory.append(data)[1]
+        self.crowded = self._memory.crowded
+        return dropped
 
     def _roll_over(self, data: bytes) -> int:
         """Take a new segment into use and append to it; return how many events were dropped."""
         if self._spares and needed(data) <= self._spares[0].size:
             segment = self._spares.popleft()
         else:
-            usual = SEGMENT_BYTES if self._made else FIRST_BYTES
+            usual = self._segment_bytes if self._made else FIRST_BYTES
             segment = self._make(max(usual, needed(data)), touched=False)
             if self._made > FEWEST_SEGMENTS:
                 self._wanted = MOST_SPARES  # the worker came too late
@@ -172,7 +178,11 @@ class DiskSpool(Spool):
             with suppress(ValueError):
                 self._unsealed.remove(segment)
             segment.remove()
+        self._look_round()
         return dropped
+
+    def _look_round(self) -> None:
+        self.crowded = self.fullness() > CROWDED_SHARE
 
     def _used(self) -> int:
         return sum(segment.size for segment in (*self._segments, *self._spares))
@@ -249,6 +259,7 @@ class DiskSpool(Spool):
             done = segment.sealed and segment.acknowledged >= segment.end and not segment.dropped
             if done and segment in self._segments:
                 self._segments.remove(segment)
+                self._look_round()
                 with suppress(ValueError):
                     self._unsealed.remove(segment)
             else:
@@ -320,13 +331,13 @@ class DiskSpool(Spool):
         own = self._used()
         self._others_bytes = max(0, self._folder.used_bytes() - own)
         for _ in range(wanted):
-            if own + self._others_bytes + SEGMENT_BYTES > self._max_bytes:
+            if own + self._others_bytes + self._segment_bytes > self._max_bytes:
                 return
             try:
-                spare = self._make(SEGMENT_BYTES, touched=True)
+                spare = self._make(self._segment_bytes, touched=True)
             except (OSError, SpoolUnusable):
                 return  # the next segment will say it
-            own += SEGMENT_BYTES
+            own += self._segment_bytes
             with self._lock:
                 self._spares.append(spare)
 

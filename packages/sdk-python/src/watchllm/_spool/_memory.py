@@ -41,6 +41,8 @@ class Spool:
 
     trouble: str | None = None
     """Why events do not go where they should, until the client has said it."""
+    crowded = False
+    """Whether more than half of the allowed size is used."""
 
     def append(self, data: bytes) -> tuple[int, int]:
         """Add an event; return how many now wait and how many were dropped to make room."""
@@ -123,6 +125,7 @@ class MemorySpool(Spool):
                 dropped = 0
             self._waiting.append(Record(self._last, data, None, size))
             self._bytes += size
+            self.crowded = self._bytes * 2 > self._max_bytes
             return len(self._waiting), dropped
 
     def _make_room(self, size: int) -> int:
@@ -146,6 +149,7 @@ class MemorySpool(Spool):
             for record in records:
                 if self._taken.pop(record.number, None):
                     self._bytes -= record.end
+            self.crowded = self._bytes * 2 > self._max_bytes
 
     def give_back(self, records: Sequence[Record]) -> None:
         """Let taken events wait again, before all others."""
