@@ -279,7 +279,7 @@ class RaisingDetector:
     def __init__(self, *, in_labels: bool) -> None:
         self.in_labels = in_labels
 
-    def replace(self, text: str) -> tuple[str, int]:
+    def find(self, text: str) -> list[tuple[int, int]]:
         raise ValueError(text)
 
 

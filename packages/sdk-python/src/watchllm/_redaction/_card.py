@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import re
 
-from watchllm._redaction._replace import replace
+from watchllm._redaction._iban import is_of_iban
 
 # What may stand between two groups of digits. Folded text has no other dash or space.
 _SEPARATORS = " -.\t\r\n"
 _DIGITS = "0123456789"
-# A text without twelve digits in a row, separators aside, holds no card: one pass says so.
-_TO_MARKS = bytes(ord("0") if chr(i) in _DIGITS else ord("x") for i in range(256))
+# A text without twelve digits in a row, separators aside, holds no card. The first pass takes
+# separators for digits, which keeps places; the second, for code and tables, leaves them out.
+_MARKS = bytes(ord("0") if chr(i) in _DIGITS + _SEPARATORS else ord("x") for i in range(256))
 _DELETE = _SEPARATORS.encode()
 _SHORTEST, _LONGEST = 12, 19
 _ENOUGH = b"0" * _SHORTEST
 
 _RUN = re.compile(r"[0-9](?:[ \-.\t\r\n]{0,3}[0-9]){11,}")
 _LONGEST_WORD = 16  # what is glued to a number and longer is an encoding, no word
-_IBAN = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?: ?[0-9A-Z]){11,30}")
-_SHORTEST_IBAN = 15
 _HEX = frozenset("abcdefABCDEF")
 _QUAD = 4  # digits in a group, and groups of a card, as most are printed
 _LONGEST_LAST = 5  # digits in the group after three of four
@@ -44,6 +43,7 @@ _ISSUERS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("6011", "6011", (16, 19)),  # Discover
     ("644", "659", (16, 19)),
     ("3528", "3589", (16, 17, 18, 19)),  # JCB
+    ("35", "35", (16,)),  # from which made-up numbers of theirs are drawn
     ("1800", "1800", (15,)),
     ("2131", "2131", (15,)),
     ("62", "62", (16, 17, 18, 19)),  # UnionPay
@@ -96,12 +96,6 @@ def is_card(digits: str) -> bool:
     return not sum(map(int, plain + doubled)) % 10
 
 
-def _may_hold_card(text: str) -> bool:
-    """Say quickly whether a folded text has enough digits in a row to be worth a search."""
-    marks = text.encode("latin-1", "replace").translate(_TO_MARKS, _DELETE)
-    return _ENOUGH in marks
-
-
 class CardDetector:
     """Find card numbers. Linear in the length of the text."""
 
@@ -109,26 +103,34 @@ class CardDetector:
     placeholder = "[REDACTED_CC]"
     in_labels = False
 
-    def replace(self, text: str) -> tuple[str, int]:
-        """Return the text with every finding replaced, and how many there were."""
-        return replace(text, self.find, self.placeholder)
-
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of cards in a folded text, in order and apart from each other."""
         found: list[tuple[int, int]] = []
-        if not _may_hold_card(text):
+        data = text.encode("latin-1", "replace")
+        marks = data.translate(_MARKS)
+        start = marks.find(_ENOUGH)
+        if start < 0 or _ENOUGH not in data.translate(_MARKS, _DELETE):
             return found
-        for run in _RUN.finditer(text):
-            start, end = run.span()
-            digits = run.group()
-            if digits.isdigit():
-                if len(digits) <= _LONGEST and is_card(digits):
-                    _add(text, start, end, grouped=False, found=found)
-                continue
-            whole, _, fraction = digits.partition(".")
-            if not (fraction.isdigit() and whole.isdigit()):
-                _search_run(text, start, end, found)
+        while start >= 0:
+            end = marks.find(b"x", start)
+            if end < 0:
+                end = len(marks)
+            for run in _RUN.finditer(text, start, end):
+                _search(text, run.start(), run.end(), found)
+            start = marks.find(_ENOUGH, end)
         return found
+
+
+def _search(text: str, start: int, end: int, found: list[tuple[int, int]]) -> None:
+    """Add the cards in a run of digits and separators."""
+    digits = text[start:end]
+    if digits.isdigit():
+        if len(digits) <= _LONGEST and is_card(digits):
+            _add(text, start, end, grouped=False, found=found)
+        return
+    whole, _, fraction = digits.partition(".")
+    if not (fraction.isdigit() and whole.isdigit()):
+        _search_run(text, start, end, found)
 
 
 def _search_run(text: str, start: int, end: int, found: list[tuple[int, int]]) -> None:
@@ -150,7 +152,7 @@ def _search_run(text: str, start: int, end: int, found: list[tuple[int, int]]) -
             for count in _shapes(sizes, index):
                 if _try(text, groups[index : index + count], found):
                     break
-    if len(found) > before and _is_iban(text, start, end):
+    if len(found) > before and is_of_iban(text, start, end):
         del found[before:]
 
 
@@ -234,20 +236,3 @@ def _is_word(*glued: str) -> bool:
     if any(not part.isalpha() or len(part) >= _LONGEST_WORD for part in parts):
         return False
     return not parts or not _HEX.issuperset("".join(parts))
-
-
-def _is_iban(text: str, start: int, end: int) -> bool:
-    """Say whether the digits are of an IBAN with right check digits (ISO 7064, MOD 97-10)."""
-    found = _IBAN.match(text, max(0, start - 2))
-    if found is None or found.end() < end:
-        return False
-    groups = found.group().split(" ")
-    for last in range(len(groups), max(len(groups) - 3, 0), -1):
-        number = "".join(groups[:last])
-        turned = number[4:] + number[:4]
-        if (
-            len(number) >= _SHORTEST_IBAN
-            and int("".join(str(int(c, 36)) for c in turned)) % 97 == 1
-        ):
-            return True
-    return False

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 
-from watchllm._redaction._replace import replace
-
 _ALNUM = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _LOCAL = _ALNUM + "!#$%&'*+-/=?^_`{|}~."
 _LOCAL_IN_WORDS = _ALNUM + "._%+-"
@@ -57,10 +55,6 @@ class EmailDetector:
     kind = "email"
     placeholder = "[REDACTED_EMAIL]"
     in_labels = True
-
-    def replace(self, text: str) -> tuple[str, int]:
-        """Return the text with every finding replaced, and how many there were."""
-        return replace(text, self.find, self.placeholder)
 
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of addresses in a folded text, in order and apart from each other."""

@@ -1,0 +1,110 @@
+"""Find telephone numbers.
+
+There is no check digit, so form and context decide. What is written as only telephone numbers are
+counts wherever it stands: an international prefix (ITU-T E.164), the groups of North America, a
+code in parentheses, the even groups of a national number with its leading zero. Other groups of
+digits count after or before words that announce one.
+"""
+
+from __future__ import annotations
+
+import re
+
+_EXTENSION = r"(?: ?(?:x|ext\.?|extension) ?[0-9]{1,6})?"
+_REST = r"[1-9][0-9]{0,2}(?:[ .\-/]?\(0\))?(?:[ .\-/]{0,2}\(?[0-9]{1,12}\)?){1,6}" + _EXTENSION
+_NORTH_AMERICAN = re.compile(
+    r"(?:1[ .\-])?(?:\([0-9]{3}\) ?|[0-9]{3}(?P<gap>[.\- ]))[0-9]{3}(?(gap)(?P=gap)|[.\- ])[0-9]{4}"
+    + _EXTENSION
+)
+_IN_PARENTHESES = re.compile(r"\(0?[0-9]{1,4}\)[ \-]?[0-9]{3,5}[ \-]?[0-9]{3,4}" + _EXTENSION)
+_NATIONAL = re.compile(r"0[0-9]{1,4}(?:(?P<gap>[ .\-/])[0-9]{2,4})(?:(?P=gap)[0-9]{2,4}){1,3}")
+_ANY = re.compile(r"\(?[0-9]{1,5}\)?(?:[ .\-/]{0,2}[0-9]{2,8}){1,5}" + _EXTENSION)
+
+_FORMS = (  # with the fewest and the most digits that each may have, extension included
+    (re.compile(r"\+" + _REST), 8, 21),
+    (re.compile(r"00[ .\-]?" + _REST), 11, 23),
+    (_NORTH_AMERICAN, 10, 17),
+    (_IN_PARENTHESES, 8, 17),
+    (_NATIONAL, 9, 11),
+)
+_CANDIDATE = re.compile(r"[+(0-9][0-9(]")
+_ANNOUNCED = re.compile(
+    r"(?:phone|mobile|\bcell|\btel\b|\btelefon|telephone|\bfax|\bdesk\b|\bcall|\bdial|\bring\b"
+    r"|\btext(?:ed)? (?:me|us|him|her|them)|\bsms\b|whatsapp|hotline|\bcontact|\breach)"
+    r"[^0-9@]{0,24}$",
+    re.IGNORECASE,
+)
+_FOLLOWED = re.compile(r" ?[\-(]? ?(?:office|fax|mobile|home|work|cell|phone)\b", re.IGNORECASE)
+_FURTHEST = 40  # characters from the announcement to the number
+_LONGEST_FOLLOWING = 12
+_LEAST, _MOST = 6, 18  # digits of a number that is announced
+# A date, or a social security number.
+_OTHER = re.compile(
+    r"(?:(?:19|20)[0-9]{2}[.\-/][01]?[0-9][.\-/][0-3]?[0-9]"
+    r"|[0-3]?[0-9][.\-/][0-3]?[0-9][.\-/](?:19|20)[0-9]{2}"
+    r"|[0-9]{3}-[0-9]{2}-[0-9]{4})(?![0-9])"
+)
+
+
+class PhoneDetector:
+    """Find telephone numbers. Linear in the length of the text."""
+
+    kind = "phone"
+    placeholder = "[REDACTED_PHONE]"
+    in_labels = False
+
+    def find(self, text: str) -> list[tuple[int, int]]:
+        """Return the spans of numbers in a folded text, in order and apart from each other."""
+        found: list[tuple[int, int]] = []
+        candidate = _CANDIDATE.search(text)
+        while candidate:
+            start = candidate.start()
+            before = text[start - 1 : start]
+            end = start + 1
+            if not (before.isalnum() or (before and before in "+._#$€£%")):
+                stop = _end(text, start)
+                if stop:
+                    found.append((start, stop))
+                    end = stop
+            if end == start + 1:
+                end = _past_digits(text, start)
+            candidate = _CANDIDATE.search(text, end)
+        return found
+
+
+def _past_digits(text: str, start: int) -> int:
+    """Return where the group of digits that starts here ends."""
+    end = start + 1
+    while text[end : end + 1].isdigit():
+        end += 1
+    return end
+
+
+def _end(text: str, start: int) -> int:
+    """Return where the telephone number that starts here ends; 0 if there is none."""
+    if _OTHER.match(text, start):
+        return 0
+    after_digits = text[start - 2 : start - 1].isdigit()  # one more group of a longer number
+    for form, least, most in _FORMS:
+        match = form.match(text, start)
+        if match and _fits(text, match, least, most) and not after_digits:
+            return match.end()
+    match = _ANY.match(text, start)
+    if match and _fits(text, match, _LEAST, _MOST):
+        before = text[max(0, start - _FURTHEST) : start]
+        after = text[match.end() : match.end() + _LONGEST_FOLLOWING]
+        if _ANNOUNCED.search(before) or _FOLLOWED.match(after):
+            return match.end()
+    return 0
+
+
+def _fits(text: str, match: re.Match[str], least: int, most: int) -> bool:
+    """Say whether a match has as many digits as it may, and is not the start of more."""
+    digits = sum(char.isdigit() for char in match.group())
+    end = match.end()
+    after, following = text[end : end + 1], text[end + 1 : end + 2]
+    if not least <= digits <= most or after.isalnum():
+        return False
+    if after == "-" and following.isalpha():
+        return _FOLLOWED.match(text, end) is not None
+    return not (after and after in "-./:,@_%" and following.isdigit())
