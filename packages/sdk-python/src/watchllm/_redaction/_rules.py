@@ -73,10 +73,10 @@ class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at ru
             self._detectors = tuple(detectors)
 
     def __len__(self) -> int:
-        return len(self._loaded())
+        return len(self.load())
 
     def __getitem__(self, index: Any) -> Any:
-        return self._loaded()[index]
+        return self.load()[index]
 
     def redact(self, text: str, *, whole: bool = False) -> tuple[str, dict[str, int] | None]:
         """Return a text with every finding replaced, and how many there were of each kind.
@@ -100,7 +100,7 @@ class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at ru
         """Return what the detectors find, in order and apart, or None."""
         detectors = self._detectors
         if detectors is None:
-            detectors = self._loaded()
+            detectors = self.load()
         folded, places = text, None
         if not text.isascii():
             from watchllm._redaction._fold import fold
@@ -131,14 +131,15 @@ class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at ru
         pieces: list[str] = []
         done = 0
         for start, end, index in spans:
-            detector = self._loaded()[index]
+            detector = self.load()[index]
             pieces += (text[done:start], detector.placeholder)
             done = end
             counts[detector.kind] = counts.get(detector.kind, 0) + 1
         pieces.append(text[done:])
         return "".join(pieces)
 
-    def _loaded(self) -> tuple[Detector, ...]:
+    def load(self) -> tuple[Detector, ...]:
+        """Import the detectors, if that was not done, and return them."""
         if self._detectors is None:
             from watchllm._redaction._kinds import detectors_of, steps_of
 

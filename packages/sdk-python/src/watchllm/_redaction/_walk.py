@@ -42,21 +42,47 @@ class Walk:
     """Copy the values of one event. Not for use from two threads at once.
 
     Never changes what it is given, never raises for it, and is bounded in depth, nodes and text.
-    `counts` says how many findings of each kind were replaced.
+    `counts` says how many findings of each kind were replaced, `skips` whether there are paths at
+    which nothing is: then `enter` says where the next value stands.
     """
 
-    __slots__ = ("_characters", "_clean", "_nodes", "_path", "_plain", "_rules", "_skip", "counts")
+    __slots__ = (
+        "_characters",
+        "_clean",
+        "_given",
+        "_nodes",
+        "_path",
+        "_plain",
+        "_rules",
+        "_skip",
+        "counts",
+        "skips",
+    )
 
     def __init__(self, detectors: Sequence[Detector] = DEFAULT_DETECTORS) -> None:
         rules = detectors if type(detectors) is Rules else Rules(detectors)
-        self._rules = rules
+        self._given = self._rules = rules
         self._clean = rules.clean
         self._plain = rules.plain
         self._skip: Skip | None = rules.skip or None
+        self.skips = self._skip is not None
         self._nodes = MOST_NODES
         self._characters = MOST_CHARACTERS
         self._path: set[int] = set()
         self.counts: dict[str, int] = {}
+
+    def enter(self, path: str) -> None:
+        """Be at a dotted path of the event; an empty one is the top."""
+        at: bool | Skip | None = self._given.skip
+        for name in path.split(".") if path else ():
+            if isinstance(at, dict) and name:
+                at = at.get(name.partition("[")[0])
+        self._be_at(at)
+
+    def _be_at(self, at: bool | Skip | None) -> None:
+        self._rules = NOTHING if at is True else self._given
+        self._clean, self._plain = self._rules.clean, self._rules.plain
+        self._skip = at if isinstance(at, dict) else None
 
     def text(self, text: str, longest: int = LONGEST_TEXT_BYTES) -> str:
         """Return a text that UTF-8 can hold, redacted, and cut at `longest` bytes with a marker."""
@@ -233,14 +259,12 @@ class Walk:
 
     def _skipped(self, inner: bool | Skip, value: Any, depth: int) -> Any:
         """Return the copy of a value that a path leads to, or through."""
-        before = self._rules, self._clean, self._plain, self._skip
-        if inner is True:
-            self._rules, self._clean, self._plain = NOTHING, NOTHING.clean, NOTHING.plain
-        self._skip = None if isinstance(inner, bool) else inner
+        before = self._skip
+        self._be_at(inner)
         try:
             return self.value(value, depth + 1)
         finally:
-            self._rules, self._clean, self._plain, self._skip = before
+            self._be_at(before)
 
     def _as_text(self, value: Any) -> str:
         copy = self.value(value)
