@@ -9,6 +9,7 @@ digits count after or before words that announce one.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 
 _EXTENSION = r"(?: ?(?:x|ext\.?|extension) ?[0-9]{1,6})?"
 _REST = r"[1-9][0-9]{0,2}(?:[ .\-/]?\(0\))?(?:[ .\-/]{0,2}\(?[0-9]{1,12}\)?){1,6}" + _EXTENSION
@@ -30,13 +31,13 @@ _FORMS = (  # with the fewest and the most digits that each may have, extension 
 _CANDIDATE = re.compile(r"[+(0-9][0-9(]")
 _ANNOUNCED = re.compile(
     r"(?:phone|mobile|\bcell|\btel\b|\btelefon|telephone|\bfax|\bdesk\b|\bcall|\bdial|\bring\b"
-    r"|\btext(?:ed)? (?:me|us|him|her|them)|\bsms\b|whatsapp|hotline|\bcontact|\breach)"
-    r"[^0-9@]{0,24}$",
+    r"|\btext(?:ed)? (?:me|us|him|her|them)|\bsms\b|whatsapp|hotline|\bcontact|\breach)",
     re.IGNORECASE,
 )
 _FOLLOWED = re.compile(r" ?[\-(]? ?(?:office|fax|mobile|home|work|cell|phone)\b", re.IGNORECASE)
-_FURTHEST = 40  # characters from the announcement to the number
-_LONGEST_FOLLOWING = 12
+_FURTHEST = 24  # characters from the end of the announcement to the number
+_MOST_TRIES = 3  # at the groups of one row of digits
+_WIDEST_GAP = 2
 _LEAST, _MOST = 6, 18  # digits of a number that is announced
 # A date, or a social security number.
 _OTHER = re.compile(
@@ -56,20 +57,40 @@ class PhoneDetector:
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of numbers in a folded text, in order and apart from each other."""
         found: list[tuple[int, int]] = []
+        announcements: list[int] | None = None
+        end = tries = 0
         candidate = _CANDIDATE.search(text)
         while candidate:
             start = candidate.start()
+            # A row of groups is tried at its first few: after them it is a table.
+            tries = tries + 1 if start - end <= _WIDEST_GAP else 0
+            end = _past_digits(text, start)
             before = text[start - 1 : start]
-            end = start + 1
-            if not (before.isalnum() or (before and before in "+._#$€£%")):
-                stop = _end(text, start)
+            if tries < _MOST_TRIES and not (before.isalnum() or (before and before in "+._#$€£%")):
+                stop = _by_form(text, start)
+                if not stop:
+                    match = _ANY.match(text, start)
+                    if match and _fits(text, match, _LEAST, _MOST):
+                        if announcements is None:
+                            announcements = [word.end() for word in _ANNOUNCED.finditer(text)]
+                        if _is_announced(text, start, announcements) or _FOLLOWED.match(
+                            text, match.end()
+                        ):
+                            stop = match.end()
                 if stop:
                     found.append((start, stop))
-                    end = stop
-            if end == start + 1:
-                end = _past_digits(text, start)
+                    end, tries = stop, 0
             candidate = _CANDIDATE.search(text, end)
         return found
+
+
+def _is_announced(text: str, start: int, announcements: list[int]) -> bool:
+    """Say whether the last announcement before a number is near, with no other number between."""
+    last = bisect_right(announcements, start)
+    if not last or start - announcements[last - 1] > _FURTHEST:
+        return False
+    between = text[announcements[last - 1] : start]
+    return "@" not in between and not any(char.isdigit() for char in between)
 
 
 def _past_digits(text: str, start: int) -> int:
@@ -80,20 +101,16 @@ def _past_digits(text: str, start: int) -> int:
     return end
 
 
-def _end(text: str, start: int) -> int:
-    """Return where the telephone number that starts here ends; 0 if there is none."""
+def _by_form(text: str, start: int) -> int:
+    """Return where a number ends that is told by its form alone; 0 if there is none."""
     if _OTHER.match(text, start):
         return 0
-    after_digits = text[start - 2 : start - 1].isdigit()  # one more group of a longer number
+    inner = text[start - 2 : start - 1].isdigit()  # a group of a longer number, or after another
     for form, least, most in _FORMS:
         match = form.match(text, start)
-        if match and _fits(text, match, least, most) and not after_digits:
-            return match.end()
-    match = _ANY.match(text, start)
-    if match and _fits(text, match, _LEAST, _MOST):
-        before = text[max(0, start - _FURTHEST) : start]
-        after = text[match.end() : match.end() + _LONGEST_FOLLOWING]
-        if _ANNOUNCED.search(before) or _FOLLOWED.match(after):
+        if match and _fits(text, match, least, most):
+            if inner and (text[start - 1] != " " or " " in match.group()):
+                return 0
             return match.end()
     return 0
 

@@ -77,8 +77,10 @@ class SecretDetector:
 
 def _blocks(text: str) -> list[tuple[int, int]]:
     """Return private keys from their first line to their last, or as far as a key may be long."""
-    found = []
+    found: list[tuple[int, int]] = []
     for begin in _PRIVATE.finditer(text):
+        if found and begin.start() < found[-1][1]:
+            continue
         end = text.find(_END, begin.end(), begin.end() + _LONGEST_BLOCK)
         close = text.find("-----", end + len(_END), end + 64) if end >= 0 else -1
         stop = close + 5 if close >= 0 else min(len(text), begin.end() + _LONGEST_BLOCK)

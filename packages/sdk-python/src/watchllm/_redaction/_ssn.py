@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 
 _DASHED = re.compile(r"[0-9]{3}-[0-9]{2}-[0-9]{4}")
-_OTHER = re.compile(r"[0-9]{3}[ .]?[0-9]{2}[ .]?[0-9]{4}")
 _ANNOUNCED = re.compile(
-    r"(?:\bssns?\b|social[ _\-]?security|\bitin\b|tax(?:payer)?[ _\-]?id)[^0-9\n]{0,20}$",
+    r"(?:\bssns?\b|social[ _\-]?security|\bitin\b|tax(?:payer)?[ _\-]?id)[^0-9\n]{0,20}"
+    r"([0-9]{3}[ .]?[0-9]{2}[ .]?[0-9]{4})",
     re.IGNORECASE,
 )
-_FURTHEST = 48  # characters from the announcement to the number
 _NO_AREA, _NO_GROUP, _NO_SERIAL = ("000", "666"), "00", "0000"  # never given out
 
 
@@ -27,24 +26,22 @@ class SsnDetector:
 
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of numbers in a folded text, in order and apart from each other."""
-        found = [match.span() for match in _DASHED.finditer(text) if _is_ssn(text, match)]
+        found = [match.span() for match in _DASHED.finditer(text) if _is_ssn(text, *match.span())]
         lower = text.lower()
         if "ssn" in lower or "social" in lower or "itin" in lower or "tax" in lower:
-            for match in _OTHER.finditer(text):
-                before = text[max(0, match.start() - _FURTHEST) : match.start()]
-                if _is_ssn(text, match) and _ANNOUNCED.search(before):
-                    found.append(match.span())
+            for match in _ANNOUNCED.finditer(text):
+                if _is_ssn(text, *match.span(1)):
+                    found.append(match.span(1))
             found.sort()
         return found
 
 
-def _is_ssn(text: str, match: re.Match[str]) -> bool:
+def _is_ssn(text: str, start: int, end: int) -> bool:
     """Say whether the digits are a possible number, and not a part of more."""
-    digits = [char for char in match.group() if char.isdigit()]
+    digits = [char for char in text[start:end] if char.isdigit()]
     area, group, serial = "".join(digits[:3]), "".join(digits[3:5]), "".join(digits[5:])
     if area in _NO_AREA or group == _NO_GROUP or serial == _NO_SERIAL:
         return False
-    start, end = match.span()
     before, after = text[start - 1 : start], text[end : end + 1]
     if before.isdigit() or before in ("-", "_") or after.isalnum() or after == "_":
         return False
