@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from watchllm.errors import ConfigurationError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
-    from typing import Callable, Iterable, Mapping, NoReturn, Tuple, Union
+    from typing import Any, Callable, Iterable, Mapping, NoReturn, Tuple, Union
 
     Spans = Iterable[Tuple[int, int]]
     Redactor = Callable[[str], Union[str, Spans]]

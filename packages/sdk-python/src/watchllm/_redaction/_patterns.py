@@ -5,15 +5,15 @@ from __future__ import annotations
 import operator
 import re
 import sys
-from typing import TYPE_CHECKING, Any
 
 if sys.version_info >= (3, 11):
     from re import _parser
 else:
     import sre_parse as _parser
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterable, Mapping
+    from typing import Any, Callable, Iterable, Mapping
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 _PLACEHOLDER = re.compile(r"\[REDACT(?:ED_[A-Z][A-Z0-9_]*|ION_FAILED)\]")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from watchllm._redaction._rules import rules_of
 from watchllm._redaction._walk import Walk
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from watchllm._redaction._config import RedactionConfig
 
 

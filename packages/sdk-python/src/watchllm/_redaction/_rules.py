@@ -7,12 +7,12 @@ expressions and tables, are loaded when the first text is looked at.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 from watchllm._redaction._config import RedactionConfig, normal_key
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, Iterable, Protocol, Tuple, Union
+    from typing import Any, Dict, Iterable, Protocol, Tuple, Union
 
     class Detector(Protocol):
         """Find one kind of personal data in text.

@@ -29,9 +29,8 @@ class SsnDetector:
         found = [match.span() for match in _DASHED.finditer(text) if _is_ssn(text, *match.span())]
         lower = text.lower()
         if "ssn" in lower or "social" in lower or "itin" in lower or "tax" in lower:
-            for match in _ANNOUNCED.finditer(text):
-                if _is_ssn(text, *match.span(1)):
-                    found.append(match.span(1))
+            announced = [match.span(1) for match in _ANNOUNCED.finditer(text)]
+            found += [span for span in announced if _is_ssn(text, *span)]
             found.sort()
         return found
 

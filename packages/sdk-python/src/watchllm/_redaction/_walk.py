@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from itertools import islice
-from typing import TYPE_CHECKING, Any
 
 from watchllm._redaction._config import normal_key
 from watchllm._redaction._rules import DEFAULT_DETECTORS, NOTHING, SHORT, Rules
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Collection, Sequence
+    from typing import Any, Collection, Sequence
 
     from watchllm._redaction._rules import Detector, Skip
 
