@@ -44,6 +44,9 @@ else:
 
 SHORT = 64  # characters; names, tags and settings are shorter, and come again and again
 _MOST_KNOWN = 4_096
+_MOST_ROUNDS = 8
+_INDEPENDENT = 2  # addresses and cards hide each other only where they touch; others look further
+_BLANKS = " \n\t"
 _NO_TEXTS: frozenset[str] = frozenset()
 
 
@@ -85,10 +88,16 @@ class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at ru
         whatever a detector raises.
         """
         counts: dict[str, int] | None = None
-        found = self.spans(text, whole=whole)
-        if found:
-            counts = {}
+        for _ in range(_MOST_ROUNDS):
+            found = self.spans(text, whole=whole)
+            if not found:
+                break
+            # What stood beside a finding may have hidden another one: then look again.
+            again = len(self.load()) > _INDEPENDENT or _touches(text, found)
+            counts = counts or {}
             text = self._replaced(text, found, counts)
+            if not again:
+                break
         for step in self._steps:
             text, number = step.replace(text)
             if number:
@@ -147,6 +156,14 @@ class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at ru
             self._steps = steps_of(config)
             self._detectors = detectors_of(config.kinds)
         return self._detectors
+
+
+def _touches(text: str, spans: list[Found]) -> bool:
+    """Say whether anything but white space stands beside a span."""
+    for start, end, _ in spans:
+        if text[start - 1 : start] not in _BLANKS or text[end : end + 1] not in _BLANKS:
+            return True
+    return False
 
 
 def _apart(found: list[Found]) -> list[Found]:
