@@ -46,6 +46,14 @@ def redacted(text: str) -> str:
         "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
         "41 11 11 11 11 11 11 11",
         "4111.1111.1111.1111",
+        "4111_1111_1111_1111",
+        "4111/1111/1111/1111",
+        "4111\u00b71111\u00b71111\u00b71111",
+        "4111%201111%201111%201111",
+        "4111&nbsp;1111&nbsp;1111&nbsp;1111",
+        "4111\\u00a01111\\u00a01111\\u00a01111",
+        "37 82 82 24 63 10 00 5",
+        "6712 3456 7806",
         "4111  1111  1111  1111",
         "4111 1111\n1111 1111",
         "6200 0000 0000 0000 000",
@@ -98,6 +106,9 @@ def test_a_card_is_replaced_and_its_surroundings_stay(card: str, text: str) -> N
         "a0000000-4111-1111-1111-111100000000",
         "a1b2c3d4-e5f6-4a7b-8c9d-671234567806",
         "4111 1111 1111",
+        "EAN 4006381333931 ean-13: 4222222222222 GTIN=4222222222222",
+        "41 11 11 11 11 11 11 11 7 3",
+        "4111,1111,1111,1111",
         "GB90YNTU67299444055881",
         "DE44 5001 0517 5407 3249 31 is valid",
         "DE44 5001 0517 5407 3249 31 OK",
@@ -131,6 +142,11 @@ def test_several_cards_in_one_run_of_digits_are_all_found() -> None:
 def test_what_looks_like_an_account_number_but_is_none_does_not_hide_a_card() -> None:
     """An IBAN's form with wrong check digits protects nothing."""
     assert redacted("AB12 4111 1111 1111 1111") != "AB12 4111 1111 1111 1111"
+
+
+def test_digits_typed_one_by_one_are_found_before_other_numbers() -> None:
+    """A row of single digits is a card whatever groups follow it."""
+    assert redacted("4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 12/27") == f"{MARK} 12/27"
 
 
 @given(

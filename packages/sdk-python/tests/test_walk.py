@@ -283,6 +283,25 @@ class RaisingDetector:
         raise ValueError(text)
 
 
+class GreedyDetector:
+    """A detector that finds something in whatever it is given."""
+
+    kind = "greedy"
+    placeholder = "[REDACTED_GREEDY]"
+    in_labels = True
+
+    def find(self, text: str) -> list[tuple[int, int]]:
+        return [(0, 1)]
+
+
+def test_looking_again_ends() -> None:
+    """A detector that finds its own placeholders is asked a few times, not for ever."""
+    walk = Walk([GreedyDetector()])
+    walk.text("xy")
+
+    assert walk.counts == {"greedy": 8}
+
+
 @pytest.mark.parametrize("in_labels", [True, False])
 def test_a_detector_that_fails_costs_the_text_not_the_privacy(in_labels: bool) -> None:
     """When a detector raises, the text is replaced: it never passes unredacted."""

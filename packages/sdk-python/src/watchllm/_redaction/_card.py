@@ -29,6 +29,10 @@ _SIGNS = ("%20", "%2D", "%2d", "&nbsp;", "&#160;", "\\u00a0", "\\u20", "\\xa0")
 _ESCAPED = re.compile(
     r"(?<=[0-9])(?:%20|%2[Dd]|&nbsp;|&#160;|\\u00a0|\\u20(?:0[0-9a-f]|1[0-5]|2f|60)|\\xa0)(?=[0-9])"
 )
+# What is named before the number: of goods, books, telephones. Their check digits are others.
+_OTHER_NUMBER = re.compile(
+    r"\b(?:ean|gtin|upc|isbn|issn|imei|barcode)(?:-?1[0-9])?[ :=#\"']{0,4}\Z", re.IGNORECASE
+)
 _LONGEST_WORD = 16  # what is glued to a number and longer is an encoding, no word
 _PLAIN = " \"'\n\t"  # beside a number, or nothing: what tells nothing of it
 _HEX = frozenset("abcdefABCDEF")
@@ -47,7 +51,7 @@ class CardDetector:
         """Return the spans of cards in a folded text, in order and apart from each other."""
         if not text.isascii():
             text = text.translate(_DOTS)
-        elif "%" in text or "&" in text or "\\" in text:
+        if "%" in text or "&" in text or "\\" in text:
             for sign in _SIGNS:
                 if sign in text:
                     return _unescaped(text)
@@ -99,7 +103,7 @@ def _search(text: str, data: bytes, start: int, end: int, found: list[tuple[int,
     before = len(found)
     if max(run.sizes) >= _QUAD:
         run.search(found)
-    run.search_small(found, _QUAD - 1 if max(run.sizes) < _QUAD else 1)
+    run.search_small(found)
     if len(found) > before and is_of_iban(text, start, end):
         del found[before:]
 
@@ -123,29 +127,30 @@ class _Run:
         place = 0
         for index, size in enumerate(sizes):
             if size >= _SHORTEST:
-                if size <= _LONGEST:
-                    self._try(index, 1, place, found)
+                self._try(index, 1, place, found)
             elif size in (4, 6, 8) and LENGTHS[int(digits[place : place + 4])]:
                 for count in _shapes(sizes, index):
                     if self._try(index, count, place, found):
                         break
             place += size
 
-    def search_small(self, found: list[tuple[int, int]], largest: int) -> None:
-        """Take digits typed one by one, or in twos and threes, for a card if all in a row are one.
+    def search_small(self, found: list[tuple[int, int]]) -> None:
+        """Take digits typed one by one in a row, or a whole run in twos or threes, for a card.
 
         Trying each part of a row would find cards in any page of small numbers.
         """
         sizes = self.sizes
         index = place = 0
         while index < len(sizes):
-            count, total = 1, sizes[index]
-            while index + count < len(sizes) and sizes[index + count - 1] == sizes[index]:
-                if sizes[index + count] > sizes[index]:
-                    break
-                total += sizes[index + count]
+            size = sizes[index]
+            count = 1
+            while index + count < len(sizes) and sizes[index + count] == size:
                 count += 1
-            if sizes[index] <= largest and _SHORTEST <= total <= _LONGEST:
+            total = size * count
+            if index == 0 and size < _QUAD and count == len(sizes) - 1 and sizes[-1] < size:
+                total += sizes[-1]
+                count += 1
+            if (size == 1 or (size < _QUAD and count == len(sizes))) and total >= _SHORTEST:
                 self._try(index, count, place, found)
             index += count
             place += total
@@ -153,7 +158,7 @@ class _Run:
     def _try(self, index: int, count: int, place: int, found: list[tuple[int, int]]) -> bool:
         """Add so many groups if they are a card, and are set apart in one way."""
         total = sum(self.sizes[index : index + count])
-        if not is_card(self.digits[place : place + total]):
+        if total > _LONGEST or not is_card(self.digits[place : place + total]):
             return False
         window = self.groups[index : index + count]
         if count > 1 and not self.alike and not self._is_even(window):
@@ -195,7 +200,9 @@ def _shapes(sizes: list[int], index: int) -> list[int]:
 
 
 def _add(text: str, start: int, end: int, *, grouped: bool, found: list[tuple[int, int]]) -> bool:
-    if _is_part_of_more(text, start, end, grouped=grouped):
+    if _is_part_of_more(text, start, end, grouped=grouped) or _OTHER_NUMBER.search(
+        text, max(0, start - _LONGEST_WORD), start
+    ):
         return False
     if found and start < found[-1][1]:
         # Two readings of one row of groups: what either takes for a card goes.

@@ -11,6 +11,7 @@ import re
 _START = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}[0-9]{2}(?=[ \-]?[0-9A-Za-z])")
 _LONGEST = 34
 _LONGEST_START = 6  # country, check digits, and what follows them
+_LONGEST_HEAD = 16  # those, and the letters of a bank
 _LONGEST_WRITTEN = 2 * _LONGEST
 _SEPARATORS = " -"
 
@@ -81,7 +82,7 @@ def iban_end(text: str, start: int) -> int:
 
 def is_of_iban(text: str, start: int, end: int) -> bool:
     """Say whether the digits of a span are of an account number that starts before it."""
-    least = max(0, start - _LONGEST_WRITTEN)
+    least = max(0, start - _LONGEST_HEAD)
     return any(
         iban_end(text, found.start()) >= end
         for found in _START.finditer(text, least, start + _LONGEST_START)

@@ -155,12 +155,14 @@ def _only_repeats(items: Any) -> bool:
     items = list(items)
     if len(items) == 1 and str(items[0][0]) == "SUBPATTERN":
         return any(map(_only_repeats, _branches(items[0][1][-1])))
-    varied = [
-        str(operation) in {"MAX_REPEAT", "MIN_REPEAT"} and argument[0] != argument[1]
+    repeats = [
+        argument
         for operation, argument in items
+        if str(operation) in {"MAX_REPEAT", "MIN_REPEAT"} and argument[0] != argument[1]
     ]
-    longer = any(kind and argument[1] > 1 for kind, (_, argument) in zip(varied, items))
-    return longer and all(varied)
+    if len(repeats) < len(items):
+        return False
+    return any(most > 1 or any(map(_only_repeats, _branches(body))) for _, most, body in repeats)
 
 
 def _branches(body: Any) -> list[Any]:

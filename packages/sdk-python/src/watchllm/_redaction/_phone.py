@@ -27,6 +27,7 @@ _FORMS = (  # with the fewest and the most digits that each may have, extension 
     (_NORTH_AMERICAN, 10, 17),
     (_IN_PARENTHESES, 8, 17),
     (_NATIONAL, 9, 11),
+    (re.compile(r"0[0-9]{1,4}[/\-][0-9]{5,8}"), 9, 12),
 )
 _CANDIDATE = re.compile(r"[+(0-9][0-9(]")
 _ANNOUNCED = re.compile(
@@ -37,6 +38,7 @@ _ANNOUNCED = re.compile(
 _FOLLOWED = re.compile(r" ?[\-(]? ?(?:office|fax|mobile|home|work|cell|phone)\b", re.IGNORECASE)
 _FURTHEST = 24  # characters from the end of the announcement to the number
 _MOST_TRIES = 3  # at the groups of one row of digits
+_FRACTION = re.compile(r"\.[0-9]{7}")
 _WIDEST_GAP = 2
 _LEAST, _MOST = 6, 18  # digits of a number that is announced
 # A date, or a social security number.
@@ -105,7 +107,8 @@ def _by_form(text: str, start: int) -> int:
     """Return where a number ends that is told by its form alone; 0 if there is none."""
     if _OTHER.match(text, start):
         return 0
-    inner = text[start - 2 : start - 1].isdigit()  # a group of a longer number, or after another
+    # A group of a longer number, or after another one.
+    inner = start > 1 and text[start - 2].isdigit() and text[start - 1] in " .-/("
     for form, least, most in _FORMS:
         match = form.match(text, start)
         if match and _fits(text, match, least, most):
@@ -117,6 +120,8 @@ def _by_form(text: str, start: int) -> int:
 
 def _fits(text: str, match: re.Match[str], least: int, most: int) -> bool:
     """Say whether a match has as many digits as it may, and is not the start of more."""
+    if _FRACTION.search(match.group()):
+        return False
     digits = sum(char.isdigit() for char in match.group())
     end = match.end()
     after, following = text[end : end + 1], text[end + 1 : end + 2]

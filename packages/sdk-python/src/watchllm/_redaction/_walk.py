@@ -152,6 +152,8 @@ class Walk:
         if counts:
             for kind, number in counts.items():
                 self._count(kind, number)
+            if not redacted.isascii():
+                redacted = encodable(redacted)  # a function may have returned anything
         elif length <= SHORT and redacted == text:
             self._rules.remember(self._rules.labels if whole else self._clean, text)
             return text
