@@ -39,7 +39,8 @@ def test_no_file_of_code_is_longer_than_500_lines() -> None:
     "name",
     [
         "__init__.py", "_client.py", "_config.py", "_enums.py", "_events.py", "_sampling.py",
-        "_redaction", "_encoding.py", "_spool", "_delivery.py", "_worker.py", "_transport.py", "_retry.py",
+        "_redaction", "_encoding.py", "_spool", "_delivery.py", "_worker.py", "_transport.py",
+        "_retry.py",
         "_stats.py", "_runtime.py", "_context.py", "errors.py", "testing.py", "py.typed",
     ],
 )  # fmt: skip

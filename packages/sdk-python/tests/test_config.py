@@ -93,7 +93,7 @@ def test_an_argument_wins_over_the_environment_and_it_over_the_default() -> None
         ("project_id", 7, "a text that is not empty"),
         ("environment", "", "a text that is not empty"),
         ("release", 3, "a text that is not empty"),
-        ("redact_pii", 1, "True or False"),
+        ("redact_pii", 1, "True, False or a RedactionConfig"),
         ("enabled", "no", "True or False"),
         ("base_url", "localhost:8787", "http://127.0.0.1:8787/v1"),
         ("base_url", "ftp://host/v1", "http://127.0.0.1:8787/v1"),

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from watchllm._redaction import CardDetector, EmailDetector
+from watchllm._redaction._card import CardDetector
+from watchllm._redaction._email import EmailDetector
 from watchllm._redaction._fold import fold
 
 DATA = Path(os.environ.get("WATCHLLM_EVAL_DATA", "")) / "pii"

@@ -279,8 +279,27 @@ class RaisingDetector:
     def __init__(self, *, in_labels: bool) -> None:
         self.in_labels = in_labels
 
-    def replace(self, text: str) -> tuple[str, int]:
+    def find(self, text: str) -> list[tuple[int, int]]:
         raise ValueError(text)
+
+
+class GreedyDetector:
+    """A detector that finds something in whatever it is given."""
+
+    kind = "greedy"
+    placeholder = "[REDACTED_GREEDY]"
+    in_labels = True
+
+    def find(self, text: str) -> list[tuple[int, int]]:
+        return [(0, 1)]
+
+
+def test_looking_again_ends() -> None:
+    """A detector that finds its own placeholders is asked a few times, not for ever."""
+    walk = Walk([GreedyDetector()])
+    walk.text("xy")
+
+    assert walk.counts == {"greedy": 8}
 
 
 @pytest.mark.parametrize("in_labels", [True, False])

@@ -20,6 +20,7 @@ from watchllm._events import (
     PerformanceAlertEvent,
     PromptCallEvent,
 )
+from watchllm._redaction import RedactionConfig, redact
 from watchllm._version import __version__ as __version__
 from watchllm.errors import ConfigurationError, WatchLLMError
 
@@ -35,6 +36,7 @@ __all__ = [
     "HallucinationDetectedEvent",
     "PerformanceAlertEvent",
     "PromptCallEvent",
+    "RedactionConfig",
     "Severity",
     "Status",
     "StepType",
@@ -42,5 +44,6 @@ __all__ = [
     "WatchLLMError",
     "get_client",
     "init",
+    "redact",
     "trace",
 ]

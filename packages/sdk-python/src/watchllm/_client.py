@@ -11,7 +11,6 @@ from watchllm._enums import Severity, Status
 from watchllm._late import load_for_logging, optional
 from watchllm._log import DEBUG, Problems, log_everything_to_stderr, logger
 from watchllm._pipeline import Pipeline
-from watchllm._redaction import Walk
 from watchllm._runtime import CLOCK, IdSource
 from watchllm._spool import DiskSpool, Folder, MemorySpool, Orphans, SpoolUnusable, default_root
 from watchllm._stats import Stats
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from watchllm._enums import AlertType, AssertionType, DetectionMethod, StepType
     from watchllm._events import Event
+    from watchllm._redaction import RedactionConfig
     from watchllm._runtime import Clock
     from watchllm._spool import Spool
     from watchllm._transport import Transport
@@ -49,7 +49,7 @@ class WatchLLMClient:
         base_url: str | None = None,
         environment: str | None = None,
         sample_rate: float | None = None,
-        redact_pii: bool | None = None,
+        redact_pii: bool | RedactionConfig | None = None,
         batch_size: int | None = None,
         flush_interval_seconds: float | None = None,
         timeout: float | None = None,
@@ -376,7 +376,7 @@ class WatchLLMClient:
                 event_type, values = event.event_type.value, event.to_wire()
                 given = event.event_id
                 if isinstance(given, str) and given:
-                    event_id = Walk().label(given) if self._config.redact_pii else given
+                    event_id = self._pipeline.own_id(given)
             encoded = self._pipeline.process(event_type, values, event_id)
             if encoded is None:
                 self._stats.count("sampled_out")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 
+from watchllm._redaction import RedactionConfig
 from watchllm.errors import ConfigurationError
 
 TYPE_CHECKING = False
@@ -125,6 +126,12 @@ def _flag(value: Any) -> bool:
     return value
 
 
+def _redaction(value: Any) -> bool | RedactionConfig:
+    if not isinstance(value, (bool, RedactionConfig)):
+        raise ValueError("True, False or a RedactionConfig is allowed")  # noqa: TRY004 - as above
+    return value
+
+
 def _durability(value: Any) -> str:
     if value not in {"disk", "memory"}:
         raise ValueError('"disk" or "memory" is allowed')
@@ -193,8 +200,9 @@ SETTINGS = (
     Setting(
         "redact_pii",
         True,
-        "Replace e-mail addresses and card numbers before anything is queued or sent.",
-        _flag,
+        "Replace e-mail addresses and card numbers before anything is queued or sent; a"
+        " `RedactionConfig` chooses more.",
+        _redaction,
         _parse_flag,
     ),
     Setting(
@@ -254,7 +262,7 @@ class Config:
     base_url: str
     environment: str
     sample_rate: float
-    redact_pii: bool
+    redact_pii: bool | RedactionConfig
     batch_size: int
     flush_interval_seconds: float
     timeout: float

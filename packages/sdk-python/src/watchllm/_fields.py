@@ -220,6 +220,8 @@ def convert(
             others = others or {}
             others[name] = value
             continue
+        if walk.skips:
+            walk.enter(path + name)
         try:
             if field.is_text and type(value) is str:
                 copy = walk.text(value)
@@ -240,6 +242,8 @@ def convert(
             out[name] = neutral.copy() if isinstance(neutral, (dict, list)) else neutral
             invalid.setdefault(path + name, "expected a value, got None")
     if others is not None:
+        if walk.skips:
+            walk.enter(path)
         for key, value in walk.value(others).items():
             known = key in out or (long_texts and key in long_texts)
             out[f"{key}#2" if known else key] = value

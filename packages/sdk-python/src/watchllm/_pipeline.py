@@ -8,19 +8,19 @@ from watchllm._context import current_run
 from watchllm._encoding import dumps, unpack
 from watchllm._enums import Status
 from watchllm._fields import BY_TYPE, MOST_NOTES, convert, filled_label
-from watchllm._redaction import DEFAULT_DETECTORS, Walk
+from watchllm._late import importing
+from watchllm._redaction import Walk, rules_of
 from watchllm._runtime import hostname, python_platform, timestamp
 from watchllm._sampling import weight
 from watchllm._version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Sequence
+    from typing import Any
 
     from watchllm._config import Config
     from watchllm._context import Run
     from watchllm._encoding import Encoder
-    from watchllm._redaction import Detector
     from watchllm._runtime import Clock
 
 UUID_CHARACTERS = 36
@@ -48,17 +48,13 @@ class Encoded:
 class Pipeline:
     """Turn events into records under one client's settings. Safe to use from any thread."""
 
-    def __init__(
-        self,
-        config: Config,
-        clock: Clock,
-        encoder: Encoder,
-        detectors: Sequence[Detector] = DEFAULT_DETECTORS,
-    ) -> None:
+    def __init__(self, config: Config, clock: Clock, encoder: Encoder) -> None:
         self._config = config
         self._clock = clock
         self._encoder = encoder
-        self._detectors = detectors if config.redact_pii else ()
+        with importing:
+            self._rules = rules_of(config.redact_pii)
+            self._rules.load()
         # Without redaction nothing must be done before an event may wait in memory.
         self._later = config.durability == "memory" and not config.redact_pii
         client = {
@@ -68,6 +64,10 @@ class Pipeline:
         }
         own = {"project_id": config.project_id, "client": client}
         self._same_in_all = dumps(own)[1:-1]
+
+    def own_id(self, given: str) -> str:
+        """Return the id that an event came with, as it may be sent."""
+        return Walk(self._rules).label(given) if self._config.redact_pii else given
 
     def process(self, event_type: str, values: dict[str, Any], event_id: str) -> Encoded | None:
         """Return the event encoded, or None if its run is sampled out. Changes `values`."""
@@ -97,7 +97,7 @@ class Pipeline:
         run_id = values.get("run_id")
         return weight(
             self._config.sample_rate,
-            event_id if run_id is None else Walk().label(run_id) or event_id,
+            event_id if run_id is None else Walk(self._rules).label(run_id) or event_id,
             event_type,
             values["status"] if isinstance(values.get("status"), str) else None,
         )
@@ -116,7 +116,7 @@ class Pipeline:
     ) -> Encoded:
         """Return the event as the contract wants it."""
         config = self._config
-        walk = Walk(self._detectors)
+        walk = Walk(self._rules)
         invalid: dict[str, str] = {}
         run_id = self._run_id(values.pop("run_id", None), event_id, walk, invalid)
         when = timestamp(time_ns)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 
-from watchllm._redaction._replace import replace
-
 _ALNUM = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _LOCAL = _ALNUM + "!#$%&'*+-/=?^_`{|}~."
 _LOCAL_IN_WORDS = _ALNUM + "._%+-"
@@ -39,13 +37,14 @@ _LEAD_IN = re.compile(
     r"|[A-Za-z_][\w.-]*=|[?&]|'",
     re.DOTALL,
 )
+_AT_CLOSED = tuple(f"{at}{close}" for close in "])}>" for at in ("at", "AT", "at ", "AT "))
 _AT_IN_WORDS = re.compile(r"[\[({<] ?at ?[\])}>][ \t]{0,2}", re.IGNORECASE)
 _DOMAIN_IN_WORDS = re.compile(
     r"[\w\-]{1,63}(?:[ \t]{0,2}(?:\.|[\[({<] ?dot ?[\])}>])[ \t]{0,2}[\w\-]{1,63}){1,8}",
     re.IGNORECASE,
 )
 _SPOKEN = re.compile(
-    r"(?<![\w.+\-])[A-Za-z0-9][\w.+\-]{0,63} at [A-Za-z0-9\-]{1,63}"
+    r"(?<![\w.+%\-])[A-Za-z0-9][\w.+%\-]{0,63} at [A-Za-z0-9\-]{1,63}"
     r"(?: dot [A-Za-z0-9\-]{1,63}){1,4}(?!\w)",
     re.IGNORECASE,
 )
@@ -58,10 +57,6 @@ class EmailDetector:
     placeholder = "[REDACTED_EMAIL]"
     in_labels = True
 
-    def replace(self, text: str) -> tuple[str, int]:
-        """Return the text with every finding replaced, and how many there were."""
-        return replace(text, self.find, self.placeholder)
-
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of addresses in a folded text, in order and apart from each other."""
         found: list[tuple[int, int]] = []
@@ -71,11 +66,13 @@ class EmailDetector:
             for sign in _ESCAPED:
                 if sign in text:
                     _around(text, sign, found)
-        if ("]" in text and ("at]" in text or "AT]" in text or "at ]" in text)) or (
-            ")" in text and ("at)" in text or "AT)" in text or "at )" in text)
-        ):
-            _in_words(text, found)
-        if " dot " in text:
+        if "]" in text or ")" in text or "}" in text or ">" in text:
+            for sign in _AT_CLOSED:
+                if sign in text:
+                    _in_words(text, found)
+                    break
+        # One letter is found faster than a word, and capitals are rare.
+        if " dot " in text or ("D" in text and "O" in text and " DOT " in text):
             found.extend(match.span() for match in _SPOKEN.finditer(text))
         return found if len(found) < 2 else _apart(found)  # noqa: PLR2004 - nothing to sort
 
@@ -163,8 +160,8 @@ def _domain(text: str, start: int, ascii_: bool) -> int:
         top = _top(label)
         if top:
             end, last = place + 1 + len(top), top
-            if len(top) < len(label.rstrip("-")):
-                break
+        if len(top) < len(label.rstrip("-")) and not label.isascii():
+            break  # "example.com谢谢"; but "eu-1.blue-sky.de" goes on
         place += 1 + len(label)
     is_file = len(labels) == 2 and last.lower() in _NO_TOP  # noqa: PLR2004 - a name and its ending
     return 0 if is_file else end

@@ -7,8 +7,7 @@ whatever is not personal stays as it was.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
 

@@ -11,34 +11,19 @@ import os
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from itertools import islice
 
-from watchllm._redaction._card import CardDetector
-from watchllm._redaction._email import EmailDetector
+from watchllm._redaction._config import normal_key
+from watchllm._redaction._rules import DEFAULT_DETECTORS, NOTHING, SHORT, Rules
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Protocol, Sequence
+    from typing import Any, Collection, Sequence
 
-    class Detector(Protocol):
-        """Find one kind of personal data in text.
-
-        `in_labels` says whether it also replaces parts of names and ids, or only whole ones.
-        """
-
-        kind: str
-        placeholder: str
-        in_labels: bool
-
-        def replace(self, text: str) -> tuple[str, int]:
-            """Return the text with every finding replaced, and how many there were."""
-            ...
-
-else:
-    Detector = object
-
-DEFAULT_DETECTORS: Sequence[Detector] = (EmailDetector(), CardDetector())
+    from watchllm._redaction._rules import Detector, Skip
 
 FAILED = "[REDACTION_FAILED]"
+DENIED = "[REDACTED_FIELD]"
 DEEPEST = 64
 MOST_NODES = 100_000
 MOST_CHARACTERS = 8_000_000  # in one event
@@ -48,7 +33,8 @@ LONGEST_SHOWN = 80  # in a sentence
 LONGEST_INT_BITS = 4_096
 MARGIN = 1_024  # more than the longest address or card, so that no half of one is left at a cut
 LARGEST_INT = 2**63 - 1
-_CARD_INTS = range(10**11, 10**19)
+_SHORTEST_CARD_INT, _LONGEST_CARD_INT = 10**11, 10**19
+_INFINITY = math.inf
 _PRINTED = frozenset({"datetime", "decimal", "uuid", "fractions", "ipaddress", "zoneinfo"})
 
 
@@ -56,56 +42,62 @@ class Walk:
     """Copy the values of one event. Not for use from two threads at once.
 
     Never changes what it is given, never raises for it, and is bounded in depth, nodes and text.
-    `counts` says how many findings of each kind were replaced.
+    `counts` says how many findings of each kind were replaced, `skips` whether there are paths at
+    which nothing is: then `enter` says where the next value stands.
     """
 
+    __slots__ = (
+        "_characters",
+        "_clean",
+        "_given",
+        "_nodes",
+        "_path",
+        "_plain",
+        "_rules",
+        "_skip",
+        "counts",
+        "skips",
+    )
+
     def __init__(self, detectors: Sequence[Detector] = DEFAULT_DETECTORS) -> None:
-        self._detectors = detectors
+        rules = detectors if type(detectors) is Rules else Rules(detectors)
+        self._given = self._rules = rules
+        self._clean = rules.clean
+        self._plain = rules.plain
+        self._skip: Skip | None = rules.skip or None
+        self.skips = self._skip is not None
         self._nodes = MOST_NODES
         self._characters = MOST_CHARACTERS
         self._path: set[int] = set()
         self.counts: dict[str, int] = {}
 
+    def enter(self, path: str) -> None:
+        """Be at a dotted path of the event; an empty one is the top."""
+        at: bool | Skip | None = self._given.skip
+        for name in path.split(".") if path else ():
+            if isinstance(at, dict) and name:
+                at = at.get(name.partition("[")[0])
+        self._be_at(at)
+
+    def _be_at(self, at: bool | Skip | None) -> None:
+        self._rules = NOTHING if at is True else self._given
+        self._clean, self._plain = self._rules.clean, self._rules.plain
+        self._skip = at if isinstance(at, dict) else None
+
     def text(self, text: str, longest: int = LONGEST_TEXT_BYTES) -> str:
         """Return a text that UTF-8 can hold, redacted, and cut at `longest` bytes with a marker."""
-        if type(text) is not str:
-            text = str.__str__(text)
-        length = len(text)
-        if length > self._characters:
-            return f"[TRUNCATED: {length} characters, more than an event may hold]"
-        early = length > longest + MARGIN
-        if early:
-            text = text[: longest + MARGIN]
-        self._characters -= len(text)
-        if not text.isascii():
-            text = encodable(text)
-        try:
-            for detector in self._detectors:
-                text, found = detector.replace(text)
-                if found:
-                    self.counts[detector.kind] = self.counts.get(detector.kind, 0) + found
-        except Exception:
-            return FAILED
-        if early:
-            text = text[:-MARGIN]
-        return text if not early and len(text) * 4 <= longest else clip(text, longest, length)
+        if type(text) is str:
+            if len(text) <= SHORT and text in self._clean:
+                return text
+            return self._text(text, longest)
+        return self._text(str.__str__(text), longest)
 
     def label(self, value: Any) -> str:
         """Return a name or an id as text; what holds digits by nature is a card only as a whole."""
         text = value if type(value) is str else self._as_text(value)
-        mixed = [detector for detector in self._detectors if detector.in_labels]
-        whole = [detector for detector in self._detectors if not detector.in_labels]
-        for detector in whole:
-            try:
-                if detector.replace(text)[0] == detector.placeholder:
-                    return self.text(text)
-            except Exception:
-                return FAILED
-        before, self._detectors = self._detectors, mixed
-        try:
-            return self.text(text)
-        finally:
-            self._detectors = before
+        if len(text) <= SHORT and text in self._rules.labels:
+            return text
+        return self._text(text, LONGEST_TEXT_BYTES, whole=True)
 
     def describe(self, value: Any) -> str:
         """Return the kind of a value and a short look at it, redacted, for a sentence."""
@@ -117,9 +109,6 @@ class Walk:
 
     def value(self, value: Any, depth: int = 1) -> Any:
         """Return the copy of any value."""
-        self._nodes -= 1
-        if self._nodes < 0:
-            return "[TRUNCATED: too many values]"
         kind = type(value)
         if kind is str:
             return self.text(value)
@@ -136,7 +125,7 @@ class Walk:
         self._path.add(id(value))
         try:
             if kind is dict:
-                return self._mapping(list(value.items()), depth)
+                return self._mapping(value.items(), depth)
             if kind is list or kind is tuple:
                 return self._sequence(value, depth)
             return self._other(value, depth)
@@ -146,8 +135,39 @@ class Walk:
         finally:
             self._path.discard(id(value))
 
+    def _text(self, text: str, longest: int, *, whole: bool = False) -> str:
+        length = len(text)
+        if length > self._characters:
+            return f"[TRUNCATED: {length} characters, more than an event may hold]"
+        early = length > longest + MARGIN
+        if early:
+            text = text[: longest + MARGIN]
+        self._characters -= len(text)
+        read = text if text.isascii() else encodable(text)
+        try:
+            redacted, counts = self._rules.redact(read, whole=whole)
+        except Exception:
+            self._count("failed")
+            return FAILED
+        if counts:
+            for kind, number in counts.items():
+                self._count(kind, number)
+            if not redacted.isascii():
+                redacted = encodable(redacted)  # a function may have returned anything
+        elif length <= SHORT and redacted == text:
+            self._rules.remember(self._rules.labels if whole else self._clean, text)
+            return text
+        if early:
+            redacted = redacted[:-MARGIN]
+        if not early and len(redacted) * 4 <= longest:
+            return redacted
+        return clip(redacted, longest, length)
+
+    def _count(self, kind: str, number: int = 1) -> None:
+        self.counts[kind] = self.counts.get(kind, 0) + number
+
     def _int(self, value: int) -> int | str:
-        if value in _CARD_INTS:
+        if _SHORTEST_CARD_INT <= abs(value) < _LONGEST_CARD_INT:
             digits = str(value)
             redacted = self.text(digits)
             if redacted != digits:
@@ -160,28 +180,93 @@ class Walk:
             else f"[int of {value.bit_length()} bits]"
         )
 
-    def _mapping(self, items: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:
+    def _taken(self, values: Collection[Any]) -> list[Any]:
+        """Return as many values as may still be copied, in a list that nobody else changes."""
+        left = max(self._nodes, 0)
+        self._nodes -= len(values)
+        return list(values) if self._nodes >= 0 else list(islice(values, left))
+
+    def _mapping(self, items: Collection[tuple[Any, Any]], depth: int) -> dict[str, Any]:
         copy: dict[str, Any] = {}
-        for key, value in items:
-            if self._nodes < 0:
-                copy["[TRUNCATED]"] = "too many values"
-                break
-            name = self.text(key) if type(key) is str else self._as_text(key)
+        plain, clean, skip = self._plain, self._clean, self._skip
+        numbers: dict[str, int] = {}
+        for key, value in self._taken(items):
+            kind = type(value)
+            if skip is not None and type(key) is str and key in skip:
+                copy[self._free(key, copy, numbers)] = self._skipped(skip[key], value, depth)
+                continue
+            if type(key) is str and len(key) <= SHORT and key in plain:
+                name = key
+            else:
+                name = self._key(key)
+                if value is not None and self._is_denied(name):
+                    value, kind = DENIED, bool  # noqa: PLW2901 - nothing of it is left to look at
+                    self._count("field")
             if name in copy:
-                again = 2
-                while f"{name}#{again}" in copy:
-                    again += 1
-                name = f"{name}#{again}"
-            copy[name] = self.value(value, depth + 1)
+                name = self._free(name, copy, numbers)
+            if kind is str:
+                if len(value) <= SHORT and value in clean:
+                    copy[name] = value
+                else:
+                    copy[name] = self._text(value, LONGEST_TEXT_BYTES)
+            elif (
+                value is None
+                or kind is bool
+                or (kind is int and -_SHORTEST_CARD_INT < value < _SHORTEST_CARD_INT)
+                or (kind is float and -_INFINITY < value < _INFINITY)
+            ):
+                copy[name] = value
+            elif skip is None:
+                copy[name] = self.value(value, depth + 1)
+            else:
+                # Below a name that leads to no path, nothing is skipped.
+                self._skip = None
+                copy[name] = self.value(value, depth + 1)
+                self._skip = skip
+        if self._nodes < 0:
+            copy["[TRUNCATED]"] = "too many values"
         return copy
 
-    def _sequence(self, values: Iterable[Any], depth: int) -> list[Any]:
+    def _sequence(self, values: Collection[Any], depth: int) -> list[Any]:
         copy: list[Any] = []
-        for value in values:
-            copy.append(self.value(value, depth + 1))
-            if self._nodes < 0:
-                break
+        clean = self._clean
+        for value in self._taken(values):
+            if type(value) is str and len(value) <= SHORT and value in clean:
+                copy.append(value)
+            else:
+                copy.append(self.value(value, depth + 1))
+        if self._nodes < 0:
+            copy.append("[TRUNCATED: too many values]")
         return copy
+
+    def _key(self, key: Any) -> str:
+        """Return a key as text, redacted, and remember one that stays as it is."""
+        name = self.text(key) if type(key) is str else self._as_text(key)
+        if name is key and len(name) <= SHORT and normal_key(name) not in self._rules.deny:
+            self._rules.remember(self._plain, name)
+        return name
+
+    def _is_denied(self, name: str) -> bool:
+        deny = self._rules.deny
+        return bool(deny) and normal_key(name) in deny
+
+    @staticmethod
+    def _free(name: str, taken: dict[str, Any], numbers: dict[str, int]) -> str:
+        """Return the name, with a number if it is taken."""
+        free = name
+        while free in taken:
+            numbers[name] = numbers.get(name, 1) + 1
+            free = f"{name}#{numbers[name]}"
+        return free
+
+    def _skipped(self, inner: bool | Skip, value: Any, depth: int) -> Any:
+        """Return the copy of a value that a path leads to, or through."""
+        before = self._skip
+        self._be_at(inner)
+        try:
+            return self.value(value, depth + 1)
+        finally:
+            self._be_at(before)
 
     def _as_text(self, value: Any) -> str:
         copy = self.value(value)
@@ -203,7 +288,7 @@ class Walk:
                 bytes(value[: LONGEST_TEXT_BYTES + 2 * MARGIN]).decode(errors="replace")
             )
         if isinstance(value, Mapping):
-            return self._mapping(value.items(), depth)
+            return self._mapping(list(islice(value.items(), MOST_NODES + 1)), depth)
         if isinstance(value, (list, tuple, AbstractSet)) or kind.__name__ == "deque":
             return self._sequence(value, depth)
         if isinstance(value, BaseException):
