@@ -84,10 +84,11 @@ def number_from(lowest: float | None, highest: float | None = None) -> Convert:
         expected += f" >= {lowest:g}" if highest is None else f" from {lowest:g} to {highest:g}"
 
     def number(value: Any, walk: Walk, path: str, invalid: Invalid) -> float | int:
-        if isinstance(value, (bool, str, bytes)):
-            raise Misfit(expected)
-        if type(value) is int and -LARGEST_INT <= value <= LARGEST_INT:
+        kind = type(value)
+        if kind is float or (kind is int and -LARGEST_INT <= value <= LARGEST_INT):
             found: float | int = value
+        elif isinstance(value, (bool, str, bytes)):
+            raise Misfit(expected)
         else:
             try:
                 found = float(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 
 from watchllm._context import current_run
-from watchllm._encoding import dumps, unpack
+from watchllm._encoding import LARGEST_EVENT_BYTES, dumps, unpack
 from watchllm._enums import Status
 from watchllm._fields import BY_TYPE, MOST_NOTES, convert, filled_label
 from watchllm._late import importing
@@ -23,11 +23,9 @@ if TYPE_CHECKING:
     from watchllm._encoding import Encoder
     from watchllm._runtime import Clock
 
-UUID_CHARACTERS = 36
 FIRST_YEAR, LAST_YEAR = 1970, 2261  # what the contract allows
 _OWN = ("event_id", "event_type", "project_id", "run_id", "timestamp", "env", "client")
 _OURS_ALONE = frozenset((*_OWN, "sample_rate", "redactions", "invalid_fields"))
-_SCALARS = frozenset((str, int, float, bool, type(None)))
 _MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"
 
 
@@ -103,13 +101,18 @@ class Pipeline:
         )
 
     def _postponed(self, event_type: str, values: dict[str, Any], event_id: str) -> bytes | None:
-        """Return a snapshot of an event of plain values, None if it holds anything else."""
+        """Return a snapshot of an event of plain values, None if it holds anything else.
+
+        marshal takes exactly the types that it gives back, and copies them in one go.
+        """
         status = values.get("status")
         if type(status) is Status:
             values["status"] = status.value
-        if not _is_plain(values):
+        try:
+            data = marshal.dumps((event_type, event_id, self._clock.time_ns(), values))
+        except ValueError:
             return None
-        return b"M" + marshal.dumps((event_type, event_id, self._clock.time_ns(), values))
+        return b"M" + data if len(data) < LARGEST_EVENT_BYTES else None
 
     def _encoded(
         self, event_type: str, values: dict[str, Any], event_id: str, time_ns: int, share: float
@@ -141,7 +144,7 @@ class Pipeline:
             wire["invalid_fields"] = dict(list(invalid.items())[:MOST_NOTES])
         if share < 1.0:
             wire["sample_rate"] = share
-        shown = event_id if event_id.isalnum() or _is_ours(event_id) else dumps(event_id)[1:-1]
+        shown = event_id if _needs_no_escape(event_id) else dumps(event_id)[1:-1]
         head = (
             f'{{"event_id":"{shown}","event_type":"{event_type}","timestamp":"{when}",'
             f"{self._same_in_all},"
@@ -185,27 +188,8 @@ def _inherit(values: dict[str, Any], run: Run) -> None:
         values["tags"] = list(run.tags)
 
 
-def _is_plain(values: dict[str, Any]) -> bool:
-    """Say whether all values are scalars, or lists or dicts of scalars, none of a subclass."""
-    for value in values.values():
-        kind = type(value)
-        if kind in _SCALARS:
-            continue
-        if kind is dict:
-            inner = [*value, *value.values()]
-        elif kind is list:
-            inner = value
-        else:
-            return False
-        for one in inner:
-            if type(one) not in _SCALARS:
-                return False
-    return True
-
-
-def _is_ours(event_id: str) -> bool:
-    """Say whether an id needs no escaping: it is a UUID's text, as we mint them."""
-    return len(event_id) == UUID_CHARACTERS and event_id.replace("-", "").isalnum()
+def _needs_no_escape(text: str) -> bool:
+    return text.isprintable() and '"' not in text and "\\" not in text
 
 
 def _utc(value: Any) -> str:

@@ -24,6 +24,7 @@ FIRST_BYTES = 1 << 20  # of the first segment: most processes need no other
 SEGMENT_BYTES = 8 << 20
 FEWEST_IN_ALL = 8  # segments that the allowed size holds: with too few it is soon crowded
 MOST_SPARES = 3
+EARLY = 4  # the first spare is made when a fourth of a segment is used
 MOST_UNSEALED = 2  # segments that wait for the worker to unmap them
 FEWEST_SEGMENTS = 2  # that a process may have, however full the disk's share is
 CROWDED_SHARE = 0.5
@@ -137,7 +138,8 @@ class DiskSpool(Spool):
             segment = self._spares.popleft()
         else:
             usual = self._segment_bytes if self._made else FIRST_BYTES
-            segment = self._make(max(usual, needed(data)), touched=False)
+            # Touching a small one takes less time than the pages would one by one.
+            segment = self._make(max(usual, needed(data)), touched=usual == FIRST_BYTES)
             if self._made > FEWEST_SEGMENTS:
                 self._wanted = MOST_SPARES  # the worker came too late
         before, self._active = self._active, segment
@@ -146,7 +148,6 @@ class DiskSpool(Spool):
         if before is not None:
             before.sealed = True
             self._unsealed.append(before)
-            self._wanted = max(self._wanted, 1)
         while len(self._unsealed) > MOST_UNSEALED:
             self._unsealed.popleft().seal()
         return self._make_room()
@@ -317,6 +318,8 @@ class DiskSpool(Spool):
         while True:
             with self._lock:
                 segment = self._unsealed.popleft() if self._unsealed else None
+                if self._active is not None and self._active.end > self._active.size // EARLY:
+                    self._wanted = max(self._wanted, 1)
                 wanted = self._wanted - len(self._spares)
             if segment is None:
                 break
