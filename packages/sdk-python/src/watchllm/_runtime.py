@@ -91,7 +91,8 @@ class IdSource:
             if start <= self._last:
                 start = self._last + 1
             self._last = start
-        return "%08x-%04x-7%03x-%04x-%012x" % (  # in a third of the time of an f-string
+        # In half of the time that an f-string takes.
+        return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031 - see above
             start >> 28 & 0xFFFFFFFF,
             start >> 12 & 0xFFFF,
             start & 0xFFF,

@@ -71,8 +71,10 @@ class EmailDetector:
                 if sign in text:
                     _in_words(text, found)
                     break
-        # One letter is found faster than a word, and capitals are rare.
-        if " dot " in text or ("D" in text and "O" in text and " DOT " in text):
+        # From the end a word is found by its first letter, which is rare; a blank is not.
+        if (text.rfind("dot") >= 0 and " dot " in text) or (
+            text.rfind("DOT") >= 0 and " DOT " in text
+        ):
             found.extend(match.span() for match in _SPOKEN.finditer(text))
         return found if len(found) < 2 else _apart(found)  # noqa: PLR2004 - nothing to sort
 

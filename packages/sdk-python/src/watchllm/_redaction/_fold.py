@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Sequence
+    from typing import Collection, Sequence
 
 # What is read as a dash, a space or the end of a line: a category of Unicode, and more characters.
 _ALIKE = {"-": ("Pd", "\u2212\u2043\u02d7"), " ": ("Zs", ""), "\n": ("Zl", "\x85\u2029")}
@@ -17,6 +17,8 @@ _ALIKE = {"-": ("Pd", "\u2212\u2043\u02d7"), " ": ("Zs", ""), "\n": ("Zl", "\x85
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u3164\ufe0e\ufe0f\uffa0")
 _WIDE = frozenset(map(chr, (*range(0xFF01, 0xFF5F), *range(0xFE50, 0xFE6C))))
 _MARKS = frozenset("@.-_+%()[]")
+_ASCII = bytes(range(128))
+MANY = 16  # different characters, from where one pass costs less than one for each
 
 
 class _Folded(dict):  # type: ignore[type-arg] # 3.8 cannot subscript it at run time
@@ -49,16 +51,28 @@ def _read_as(char: str) -> str:
 _folded = _Folded()
 
 
-def fold(text: str) -> tuple[str, Sequence[int] | None]:
-    """Return the text as detectors read it, and where each of its characters stood.
+def fold(text: str) -> tuple[str, Collection[str] | None]:
+    """Return the text as detectors read it, and which characters were left out of it.
 
-    The second is None where nothing was left out, so that both have the same positions.
+    The second is None where none was, so that both have the same positions.
     """
-    changed = {char for char in set(text) if char > "\x7f" and _folded[ord(char)] != char}
+    # Without its ASCII a text is short, whatever its size: this is no look at each character.
+    odd = set(text.encode().translate(None, _ASCII).decode())
+    changed = {char: _folded[ord(char)] for char in odd}
+    changed = {char: plain for char, plain in changed.items() if plain != char}
     if not changed:
         return text, None
-    folded = "".join([_folded[ord(char)] if char in changed else char for char in text])
+    if len(changed) > MANY:
+        folded = text.translate({ord(char): plain for char, plain in changed.items()})
+    else:
+        folded = text
+        for char, plain in changed.items():
+            folded = folded.replace(char, plain)
     if len(folded) == len(text):
         return folded, None
-    kept = [at for at, char in enumerate(text) if char not in changed or _folded[ord(char)]]
-    return folded, kept
+    return folded, [char for char, plain in changed.items() if not plain]
+
+
+def places(text: str, left_out: Collection[str]) -> Sequence[int]:
+    """Return where each character of the folded text stood, of which some were left out."""
+    return [at for at, char in enumerate(text) if char not in left_out]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from watchllm._redaction._config import RedactionConfig, normal_key
+from watchllm._redaction._fold import fold, places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,11 +111,9 @@ class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at ru
         detectors = self._detectors
         if detectors is None:
             detectors = self.load()
-        folded, places = text, None
+        folded, left_out = text, None
         if not text.isascii():
-            from watchllm._redaction._fold import fold
-
-            folded, places = fold(text)
+            folded, left_out = fold(text)
         found: list[Found] | None = None
         for index, detector in enumerate(detectors):
             spans = detector.find(folded)
@@ -125,8 +124,9 @@ class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at ru
                 found += [(start, end, index) for start, end in spans]
         if found is None:
             return None
-        if places is not None:
-            found = [(places[start], places[end - 1] + 1, index) for start, end, index in found]
+        if left_out:
+            at = places(text, left_out)
+            found = [(at[start], at[end - 1] + 1, index) for start, end, index in found]
         return found if len(found) == 1 else _apart(found)
 
     def remember(self, known: set[str], text: str) -> None:
