@@ -54,8 +54,17 @@ def _version_6(text: str) -> list[tuple[int, int]]:
             ipaddress.IPv6Address(text[start:end])
         except ValueError:
             continue
+        if _is_slice(text[start:end]):
+            continue
         found.append((start, end))
     return found
+
+
+def _is_slice(written: str) -> bool:
+    """Say whether an address is rather the `2::3` or the `::2` of a slice in code."""
+    groups = [group for group in written.split(":") if group]
+    short = len(groups) <= 2 and max(map(len, groups)) < 4  # noqa: PLR2004 - of a group
+    return short and written != "::1"
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

@@ -44,7 +44,8 @@ _ANNOUNCEMENTS = (
 _FOLLOWED = re.compile(r" ?[\-(]? ?(?:office|fax|mobile|home|work|cell|phone)\b", re.IGNORECASE)
 _FURTHEST = 32  # characters from the start of the announcement to the number
 _MOST_TRIES = 3  # at the groups of one row of digits
-_FRACTION = re.compile(r"\.[0-9]{7}")
+_FRACTION = re.compile(r"\.[0-9]{7}|\A\+?[0-9]+\.[0-9]{1,2}\Z")
+_LONGEST = 15  # digits without an extension (E.164)
 _NUMBER = re.compile("[0-9@]")
 _WIDEST_GAP = 2
 _LEAST, _MOST = 6, 18  # digits of a number that is announced
@@ -142,6 +143,8 @@ def _fits(text: str, match: re.Match[str], fewest: int, most: int) -> bool:
     end = match.end()
     after, following = text[end : end + 1], text[end + 1 : end + 2]
     if not fewest <= digits <= most or after.isalnum():
+        return False
+    if digits > _LONGEST and "x" not in match.group().lower():
         return False
     if after == "-" and following.isalpha():
         return _FOLLOWED.match(text, end) is not None
