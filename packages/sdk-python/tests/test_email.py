@@ -38,7 +38,6 @@ def redacted(text: str) -> str:
         ("/home/alice@example.com", f"/home/{MARK}"),
         ("'alice@example.com' o'brien@example.com", f"'{MARK}' {MARK}"),
         ("?alice@example.com", f"?{MARK}"),
-        ("?@example.com =@example.com", f"{MARK} {MARK}"),
         ("email=alice@example.com", f"email={MARK}"),
         ("q=%3Aalice@example.com", f"q=%3A{MARK}"),
         ("${alice@example.com}", f"${{{MARK}}}"),
@@ -99,6 +98,7 @@ def test_an_address_is_replaced_and_its_surroundings_stay(text: str, expected: s
         '"@example.com ""@example.com',
         "look [at] this (at) [dot]",
         "%40example.com",
+        "?@example.com =@example.com `@app.route` ``@dataclasses.dataclass``",
     ],
 )
 def test_what_is_no_address_stays(text: str) -> None:

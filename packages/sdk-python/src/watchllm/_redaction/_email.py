@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 _ALNUM = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-_LOCAL = _ALNUM + "!#$%&'*+-/=?^_`{|}~."
+_SYMBOLS = "!#$%&'*+-/=?^_`{|}~."
+_LOCAL = _ALNUM + _SYMBOLS
 _LOCAL_IN_WORDS = _ALNUM + "._%+-"
 _DOMAIN = _ALNUM + "-."
 _LOCAL_SET, _DOMAIN_SET = frozenset(_LOCAL), frozenset(_DOMAIN)
@@ -113,8 +114,9 @@ def _around(text: str, sign: str, found: list[tuple[int, int]]) -> None:
             end = _domain(text, right, ascii_) if start < at else 0
             if end:
                 start = _without_lead_in(text, start, at, plain_domain=text[right:end].isascii())
-                found.append((start, end))
-                right = end
+                if text[start:at].strip(_SYMBOLS):  # "`@app.route`" is a name in code
+                    found.append((start, end))
+                    right = end
         least = right
         at = text.find(sign, right)
 

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import re
 
+from watchllm._redaction._marks import Marks
+
 _START = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}[0-9]{2}(?=[ \-]?[0-9A-Za-z])")
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_MARKS = Marks({"a": _LETTERS, "0": "0123456789"}, ("xaa00",))
 _LONGEST = 34
 _LONGEST_START = 6  # country, check digits, and what follows them
 _LONGEST_HEAD = 16  # those, and the letters of a bank
@@ -51,8 +55,8 @@ class IbanDetector:
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of account numbers in a folded text, in order and apart."""
         found: list[tuple[int, int]] = []
-        for start in _START.finditer(text):
-            begin = start.start()
+        # With a space before, the first word begins like all others: after what is no letter.
+        for begin in _MARKS.places(f" {text}"):
             end = 0 if found and begin < found[-1][1] else iban_end(text, begin)
             if end:
                 found.append((begin, end))

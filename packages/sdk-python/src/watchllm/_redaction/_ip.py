@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
+from watchllm._redaction._marks import Marks
+
 _BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _V4 = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}")
 # A version is no address: "v1.2.3.4", "version 10.0.0.1".
 _VERSION = re.compile(r"(?:\b[vV]|\bversion[ :=]{1,2}|\brelease )$", re.IGNORECASE)
 _LONGEST_VERSION = 12
 _V6 = re.compile(r"[0-9A-Fa-f:]{2,45}(?:\.[0-9]{1,3}){0,3}")
-_LONGEST_V6 = 45
+_MARKS_V4 = Marks({"0": "0123456789", ".": "."}, ("0.0",))
+_MARKS_V6 = Marks({"0": "0123456789abcdefABCDEF", ":": ":"}, ("::", "0:0"))
 
 
 class IpDetector:
@@ -23,12 +26,12 @@ class IpDetector:
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of addresses in a folded text, in order and apart from each other."""
         found: list[tuple[int, int]] = []
-        if text.count(".") > 2:  # noqa: PLR2004 - dots between four bytes
+        if text.count(".") > 2 and _MARKS_V4.in_text(text):  # noqa: PLR2004 - between four bytes
             for match in _V4.finditer(text):
                 start, end = match.span()
                 if _stands_alone(text, start, end) and not _is_version(text, start):
                     found.append((start, end))
-        if text.count(":") > 1:
+        if text.count(":") > 1 and _MARKS_V6.in_text(text):
             found += _version_6(text)
             found.sort()
         return found
@@ -51,8 +54,17 @@ def _version_6(text: str) -> list[tuple[int, int]]:
             ipaddress.IPv6Address(text[start:end])
         except ValueError:
             continue
+        if _is_slice(text[start:end]):
+            continue
         found.append((start, end))
     return found
+
+
+def _is_slice(written: str) -> bool:
+    """Say whether an address is rather the `2::3` or the `::2` of a slice in code."""
+    groups = [group for group in written.split(":") if group]
+    short = len(groups) <= 2 and max(map(len, groups)) < 4  # noqa: PLR2004 - of a group
+    return short and written != "::1"
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

@@ -9,7 +9,8 @@ digits count after or before words that announce one.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+
+from watchllm._redaction._marks import Marks
 
 _EXTENSION = r"(?: ?(?:x|ext\.?|extension) ?[0-9]{1,6})?"
 _REST = r"[1-9][0-9]{0,2}(?:[ .\-/]?\(0\))?(?:[ .\-/]{0,2}\(?[0-9]{1,12}\)?){1,6}" + _EXTENSION
@@ -29,16 +30,23 @@ _FORMS = (  # with the fewest and the most digits that each may have, extension 
     (_NATIONAL, 9, 11),
     (re.compile(r"0[0-9]{1,4}[/\-][0-9]{5,8}"), 9, 12),
 )
+_MARKS = Marks({"0": "0123456789"}, ("0" * 6,), leave_out=" ./-()")
+_ROW = re.compile(r"[+(]{0,2}[0-9](?:[ .\-/()]{0,3}[0-9]){5}")
 _CANDIDATE = re.compile(r"[+(0-9][0-9(]")
-_ANNOUNCED = re.compile(
-    r"(?:phone|mobile|\bcell|\btel\b|\btelefon|telephone|\bfax|\bdesk\b|\bcall|\bdial|\bring\b"
-    r"|\btext(?:ed)? (?:me|us|him|her|them)|\bsms\b|whatsapp|hotline|\bcontact|\breach)",
-    re.IGNORECASE,
-)
+# Words that announce a number, and whether they must begin and end there.
+_ANNOUNCEMENTS = (
+    ("phone", False, False), ("mobile", False, False), ("telefon", False, False),
+    ("whatsapp", False, False), ("hotline", False, False), ("cell", True, False),
+    ("tel", True, True), ("fax", True, False), ("desk", True, True), ("call", True, False),
+    ("dial", True, False), ("ring", True, True), ("sms", True, True), ("contact", True, False),
+    ("reach", True, False), ("text me", True, True), ("text us", True, True),
+)  # fmt: skip
 _FOLLOWED = re.compile(r" ?[\-(]? ?(?:office|fax|mobile|home|work|cell|phone)\b", re.IGNORECASE)
-_FURTHEST = 24  # characters from the end of the announcement to the number
+_FURTHEST = 32  # characters from the start of the announcement to the number
 _MOST_TRIES = 3  # at the groups of one row of digits
-_FRACTION = re.compile(r"\.[0-9]{7}")
+_FRACTION = re.compile(r"\.[0-9]{7}|\A\+?[0-9]+\.[0-9]{1,2}\Z")
+_LONGEST = 15  # digits without an extension (E.164)
+_NUMBER = re.compile("[0-9@]")
 _WIDEST_GAP = 2
 _LEAST, _MOST = 6, 18  # digits of a number that is announced
 # A date, or a social security number.
@@ -59,7 +67,8 @@ class PhoneDetector:
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of numbers in a folded text, in order and apart from each other."""
         found: list[tuple[int, int]] = []
-        announcements: list[int] | None = None
+        if not _MARKS.in_text(text):
+            return found
         end = tries = 0
         candidate = _CANDIDATE.search(text)
         while candidate:
@@ -68,16 +77,17 @@ class PhoneDetector:
             tries = tries + 1 if start - end <= _WIDEST_GAP else 0
             end = _past_digits(text, start)
             before = text[start - 1 : start]
-            if tries < _MOST_TRIES and not (before.isalnum() or (before and before in "+._#$€£%")):
-                stop = _by_form(text, start)
+            if (
+                tries < _MOST_TRIES
+                and not (before.isalnum() or (before and before in "+._#$€£%"))
+                and _ROW.match(text, start)
+            ):
+                stop = _by_form(text, start, found[-1][1] if found else 0)
                 if not stop:
                     match = _ANY.match(text, start)
                     if match and _fits(text, match, _LEAST, _MOST):
-                        if announcements is None:
-                            announcements = [word.end() for word in _ANNOUNCED.finditer(text)]
-                        if _is_announced(text, start, announcements) or _FOLLOWED.match(
-                            text, match.end()
-                        ):
+                        after = _FOLLOWED.match(text, match.end())
+                        if after or _is_announced(text, start):
                             stop = match.end()
                 if stop:
                     found.append((start, stop))
@@ -86,13 +96,17 @@ class PhoneDetector:
         return found
 
 
-def _is_announced(text: str, start: int, announcements: list[int]) -> bool:
-    """Say whether the last announcement before a number is near, with no other number between."""
-    last = bisect_right(announcements, start)
-    if not last or start - announcements[last - 1] > _FURTHEST:
-        return False
-    between = text[announcements[last - 1] : start]
-    return "@" not in between and not any(char.isdigit() for char in between)
+def _is_announced(text: str, start: int) -> bool:
+    """Say whether words before a number announce it, with no other number between."""
+    window = text[max(0, start - _FURTHEST) : start].lower()
+    for word, begins, ends in _ANNOUNCEMENTS:
+        at = window.rfind(word)
+        if at < 0 or (begins and window[at - 1 : at].isalnum()):
+            continue
+        between = window[at + len(word) :]
+        if not (ends and between[:1].isalnum()) and not _NUMBER.search(between):
+            return True
+    return False
 
 
 def _past_digits(text: str, start: int) -> int:
@@ -103,29 +117,34 @@ def _past_digits(text: str, start: int) -> int:
     return end
 
 
-def _by_form(text: str, start: int) -> int:
-    """Return where a number ends that is told by its form alone; 0 if there is none."""
+def _by_form(text: str, start: int, least: int) -> int:
+    """Return where a number ends that is told by its form alone; 0 if there is none.
+
+    What stands before `least` was found already.
+    """
     if _OTHER.match(text, start):
         return 0
     # A group of a longer number, or after another one.
-    inner = start > 1 and text[start - 2].isdigit() and text[start - 1] in " .-/("
-    for form, least, most in _FORMS:
+    inner = start - 2 >= least and text[start - 2].isdigit() and text[start - 1] in " .-/("
+    for form, fewest, most in _FORMS:
         match = form.match(text, start)
-        if match and _fits(text, match, least, most):
+        if match and _fits(text, match, fewest, most):
             if inner and (text[start - 1] != " " or " " in match.group()):
                 return 0
             return match.end()
     return 0
 
 
-def _fits(text: str, match: re.Match[str], least: int, most: int) -> bool:
+def _fits(text: str, match: re.Match[str], fewest: int, most: int) -> bool:
     """Say whether a match has as many digits as it may, and is not the start of more."""
     if _FRACTION.search(match.group()):
         return False
     digits = sum(char.isdigit() for char in match.group())
     end = match.end()
     after, following = text[end : end + 1], text[end + 1 : end + 2]
-    if not least <= digits <= most or after.isalnum():
+    if not fewest <= digits <= most or after.isalnum():
+        return False
+    if digits > _LONGEST and "x" not in match.group().lower():
         return False
     if after == "-" and following.isalpha():
         return _FOLLOWED.match(text, end) is not None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from watchllm._redaction._marks import Marks
+
 _CHAR = r"[A-Za-z0-9_\-]"
 # What must be in a text, so that the expression after it is tried at all.
 _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
@@ -41,10 +43,14 @@ _FORMS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     )
 )
 _BEARER = re.compile(r"\b(?:bearer|basic|token) +([A-Za-z0-9_\-.=+/~]{16,4096})", re.IGNORECASE)
+_BEFORE = ("earer ", "EARER ", "asic ", "ASIC ", "oken ", "OKEN ")
 _BEGIN, _END = "-----BEGIN ", "-----END "
 _PRIVATE = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _LONGEST_BLOCK = 16_384
-_IN_WORD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_IN_WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+_WORD_SET = frozenset(_IN_WORD)
+_SHORTEST = 16  # of what is searched at all; words are shorter
+_MARKS = Marks({"t": _IN_WORD + "-.+/=~"}, ("t" * _SHORTEST,))
 
 
 class SecretDetector:
@@ -56,22 +62,24 @@ class SecretDetector:
 
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of credentials in a folded text, in order and apart."""
-        found: list[tuple[int, int]] = []
+        found = _blocks(text) if _BEGIN in text else []
+        if not _MARKS.in_text(text):
+            return found
         for sign, form in _FORMS:
             if sign in text:
                 found += [
                     match.span()
                     for match in form.finditer(text)
-                    if text[match.start() - 1 : match.start()] not in _IN_WORD
+                    if text[match.start() - 1 : match.start()] not in _WORD_SET
                 ]
-        if " " in text:
-            found += [
-                match.span(1)
-                for match in _BEARER.finditer(text)
-                if any(char.isdigit() for char in match.group(1))
-            ]
-        if _BEGIN in text:
-            found += _blocks(text)
+        for word in _BEFORE:
+            if word in text:
+                found += [
+                    match.span(1)
+                    for match in _BEARER.finditer(text)
+                    if any(char.isdigit() for char in match.group(1))
+                ]
+                break
         return _apart(found)
 
 

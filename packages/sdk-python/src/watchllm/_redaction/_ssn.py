@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 
+from watchllm._redaction._marks import Marks
+
 _DASHED = re.compile(r"[0-9]{3}-[0-9]{2}-[0-9]{4}")
 _ANNOUNCED = re.compile(
     r"(?:\bssns?\b|social[ _\-]?security|\bitin\b|tax(?:payer)?[ _\-]?id)[^0-9\n]{0,20}"
     r"([0-9]{3}[ .]?[0-9]{2}[ .]?[0-9]{4})",
     re.IGNORECASE,
 )
+_MARKS = Marks({"0": "0123456789"}, ("0" * 9,), leave_out=" .-")
 _NO_AREA, _NO_GROUP, _NO_SERIAL = ("000", "666"), "00", "0000"  # never given out
 
 
@@ -26,6 +29,8 @@ class SsnDetector:
 
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of numbers in a folded text, in order and apart from each other."""
+        if not _MARKS.in_text(text):
+            return []
         found = [match.span() for match in _DASHED.finditer(text) if _is_ssn(text, *match.span())]
         lower = text.lower()
         if "ssn" in lower or "social" in lower or "itin" in lower or "tax" in lower:
