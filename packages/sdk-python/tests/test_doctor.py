@@ -60,7 +60,6 @@ def test_where_all_is_well_it_says_so(
         (Reply(302, headers={"Location": "/"}), 1, "✗ There is no collector at", "base_url"),
         (Reply(503), 0, "! The collector takes nothing at the moment (503).", "Events wait"),
         (Reply(400, {"error": {}}), 0, "✓ key: opens project proj-1", ""),
-        (Reply(200, headers={"Date": "nonsense"}), 0, "✓ key: opens project proj-1", ""),
     ],
 )
 def test_each_answer_has_its_meaning(
@@ -91,6 +90,17 @@ def test_a_clock_that_is_wrong_is_found(
 
     assert f"s {word} the collector's." in out
     assert "NTP" in out
+
+
+def test_a_collector_that_tells_no_time_is_taken_without(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the answer has no date that can be read, nothing is said about clocks."""
+    monkeypatch.setattr("http.server.BaseHTTPRequestHandler.date_time_string", lambda _: "nonsense")
+    out = doctor(capsys, 0)
+
+    assert "clock" not in out
+    assert "✓ key: opens project proj-1" in out
 
 
 def test_nobody_there_is_said(

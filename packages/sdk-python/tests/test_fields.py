@@ -10,7 +10,7 @@ import pytest
 
 from watchllm._enums import Status
 from watchllm._fields import BY_TYPE, Field, Fields, convert, one_of
-from watchllm._redaction import FAILED, Walk
+from watchllm._redaction import FAILED, RedactionConfig, Rules, Walk
 
 NAN = float("nan")
 
@@ -162,6 +162,15 @@ def test_a_key_that_becomes_that_of_a_field_takes_nothing_from_it() -> None:
     wire = convert(values, BY_TYPE["prompt_call"], Walk(), "", {})
 
     assert (wire["model"], wire["model#2"]) == ("m", "other")
+
+
+def test_an_unknown_field_can_be_left_as_it_is() -> None:
+    """A path of a RedactionConfig leads into fields that nobody knows, too."""
+    walk = Walk(Rules(RedactionConfig(skip_fields=["extra.mail"])))
+    values = {"error": "x", "extra": {"mail": "a@b.co", "other": "a@b.co"}}
+    out = convert(values, BY_TYPE["error"], walk, "", {})
+
+    assert out["extra"] == {"mail": "a@b.co", "other": "[REDACTED_EMAIL]"}
 
 
 def test_a_converter_that_fails_loses_the_field_and_nothing_else() -> None:

@@ -277,3 +277,13 @@ def test_importing_the_package_loads_no_detector() -> None:
     )
 
     assert done.stdout.strip() == "set() True"
+
+
+def test_many_different_marks_in_one_text_hide_nothing() -> None:
+    """Where a text has more kinds of dashes, spaces and digits than it pays to replace each."""
+    marks = "".join(chr(code) for code in range(0x2000, 0x2016)) + "\u2212\u3000\u200b"
+    digits = "".join(map(chr, range(0xFF10, 0xFF1A)))
+
+    card = "\u2003".join(["4111", "1111", "1111", "1111"])
+
+    assert redact(f"{marks}, {card}, {digits}{marks}") == f"{marks}, [REDACTED_CC], {digits}{marks}"

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from watchllm import RedactionConfig, redact
+from watchllm._redaction._card import CardDetector
 from watchllm._redaction._config import KINDS
+from watchllm._redaction._email import EmailDetector
 
 CONFIGS = (None, RedactionConfig(kinds=KINDS))
 ADDRESS, CARD = "zoe.planted@example.com", "5105 1051 0510 5100"
@@ -169,3 +171,36 @@ def test_the_callers_value_is_never_changed(config: RedactionConfig | None, valu
 def test_what_is_not_personal_is_unchanged(value: Any) -> None:
     """Numbers, ids, times and plain texts are copied as they are, in the same shape."""
     assert redact(value) == value
+
+
+_PIECES = (
+    "ada@example.com", "ada%40example.com", "ada\\u0040example.com", "ada&#64;example.com",
+    "ada [at] example [dot] com", "ada {AT} example.com", "ada at example dot com",
+    "ADA AT EXAMPLE DOT COM", "4111 1111 1111 1111", "4111%201111%201111%201111",
+    "4111&nbsp;1111&nbsp;1111&nbsp;1111", "378282246310005", "41 11 11 11 11 11 11 11",
+    "%", "&", "\\", "(at)", "D", "dot", " ", "\n", "1", "x",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_PIECES) | st.text(st.characters(max_codepoint=127)), max_size=6))
+def test_the_quick_look_overlooks_nothing(pieces: list[str]) -> None:
+    """Where a detector finds something, its quick look says that it may."""
+    text = "".join(pieces)
+
+    for detector in (EmailDetector(), CardDetector()):
+        assert detector.may_find(text) or not detector.find(text)
+
+
+def test_a_long_text_is_looked_at_quickly_unless_a_function_wants_to_see_it() -> None:
+    """Clean texts come back as they are; patterns and functions of the user get each of them."""
+    text = "clean " * 100
+    seen: list[str] = []
+
+    def see(given: str) -> str:
+        seen.append(given)
+        return given
+
+    assert redact(text) is text
+    assert redact(text, RedactionConfig(callables=[see])) == text
+    assert seen == [text]
+    assert redact(text + "b" * 9, RedactionConfig(patterns={"B": "b{9}"})) == text + "[REDACTED_B]"

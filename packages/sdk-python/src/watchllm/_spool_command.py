@@ -13,6 +13,7 @@ from watchllm._encoding import unpack
 from watchllm._log import Problems
 from watchllm._runtime import CLOCK
 from watchllm._spool import (
+    Claim,
     DiskSpool,
     Folder,
     Orphans,
@@ -50,7 +51,7 @@ class Holding:
         self.bytes = folder.used_bytes()
         self.living = 0
         for path in folder.owners():
-            waiting = sum(_count(found) for found in _segments(path))
+            waiting = sum(_count(found) for found in Claim(path, -1).segments())
             claim = adopt(path)
             if claim is None:
                 self.living += 1
@@ -58,12 +59,6 @@ class Holding:
             else:
                 claim.release()
                 self.left += waiting
-
-
-def _segments(path: str) -> list[str]:
-    with suppress(OSError):
-        return [os.path.join(path, name) for name in os.listdir(path) if name.endswith(".seg")]
-    return []
 
 
 def _count(path: str) -> int:
@@ -176,8 +171,8 @@ class _Shown(Problems):
     """Print what a client would log."""
 
     def _say(self, level: str, message: str) -> None:
-        if level == "WARNING":
-            print(message, file=sys.stderr)
+        del level
+        print(message, file=sys.stderr)
 
 
 def _purge(folder: Folder, *, sure: bool) -> int:

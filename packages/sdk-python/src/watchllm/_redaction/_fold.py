@@ -57,8 +57,9 @@ def fold(text: str) -> tuple[str, Collection[str] | None]:
     The second is None where none was, so that both have the same positions.
     """
     # Without its ASCII a text is short, whatever its size: this is no look at each character.
-    odd = set(text.encode().translate(None, _ASCII).decode())
-    changed = {char: _folded[ord(char)] for char in odd}
+    odd = text.encode("utf-8", "surrogatepass").translate(None, _ASCII)
+    found = set(odd.decode("utf-8", "surrogatepass"))
+    changed = {char: _folded[ord(char)] for char in found}
     changed = {char: plain for char, plain in changed.items() if plain != char}
     if not changed:
         return text, None

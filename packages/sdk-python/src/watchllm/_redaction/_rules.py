@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from watchllm._redaction._config import RedactionConfig, normal_key
-from watchllm._redaction._fold import fold, places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterable, Protocol, Tuple, Union
+    from typing import Any, Callable, Dict, Iterable, Protocol, Tuple, Union
 
     class Detector(Protocol):
         """Find one kind of personal data in text.
@@ -54,17 +53,29 @@ _NO_TEXTS: frozenset[str] = frozenset()
 class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at run time
     """Detectors in their order of precedence, keys and paths. Safe to use from any thread.
 
-    `clean`, `labels` and `plain` remember short texts, ids and keys in which nothing was found.
-    They are bounded, and change nothing but the time that a look takes.
+    `looks` say for an ASCII text whether anything can be found in it; there are none where every
+    text must be looked at in full. `clean`, `labels` and `plain` remember short texts, ids and keys
+    in which nothing was found. They are bounded, and change nothing but the time that a look takes.
     """
 
-    __slots__ = ("_config", "_detectors", "_steps", "clean", "deny", "labels", "plain", "skip")
+    __slots__ = (
+        "_config",
+        "_detectors",
+        "_steps",
+        "clean",
+        "deny",
+        "labels",
+        "looks",
+        "plain",
+        "skip",
+    )
 
     def __init__(self, detectors: Sequence[Detector] | RedactionConfig) -> None:
         self._detectors: tuple[Detector, ...] | None = None
         self._steps: tuple[Step, ...] = ()
         self.deny: frozenset[str] = _NO_TEXTS
         self.skip: Skip = {}
+        self.looks: tuple[Callable[[str], bool], ...] = ()
         self.clean: set[str] = set()
         self.labels: set[str] = set()
         self.plain: set[str] = set()
@@ -113,6 +124,8 @@ class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at ru
             detectors = self.load()
         folded, left_out = text, None
         if not text.isascii():
+            from watchllm._redaction._fold import fold, places
+
             folded, left_out = fold(text)
         found: list[Found] | None = None
         for index, detector in enumerate(detectors):
@@ -150,11 +163,15 @@ class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at ru
     def load(self) -> tuple[Detector, ...]:
         """Import the detectors, if that was not done, and return them."""
         if self._detectors is None:
+            from watchllm._redaction import _fold  # noqa: F401 - so that no event has to
             from watchllm._redaction._kinds import detectors_of, steps_of
 
             config = self._config or RedactionConfig()
             self._steps = steps_of(config)
             self._detectors = detectors_of(config.kinds)
+            looks = [getattr(detector, "may_find", None) for detector in self._detectors]
+            if not self._steps and all(looks):
+                self.looks = tuple(look for look in looks if look is not None)
         return self._detectors
 
 

@@ -87,8 +87,19 @@ class Walk:
     def text(self, text: str, longest: int = LONGEST_TEXT_BYTES) -> str:
         """Return a text that UTF-8 can hold, redacted, and cut at `longest` bytes with a marker."""
         if type(text) is str:
-            if len(text) <= SHORT and text in self._clean:
-                return text
+            length = len(text)
+            if length <= SHORT:
+                if text in self._clean:
+                    return text
+            elif length <= longest and length <= self._characters and text.isascii():
+                looks = self._rules.looks
+                for look in looks:
+                    if look(text):
+                        break
+                else:
+                    if looks:
+                        self._characters -= length
+                        return text
             return self._text(text, longest)
         return self._text(str.__str__(text), longest)
 
