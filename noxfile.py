@@ -198,6 +198,7 @@ def bench(session: nox.Session) -> None:
     """Measure what is quoted in docs/benchmarks.md; nothing here passes or fails by a time."""
     install(session, "-r", str(SERVER / "requirements-demo.lock"), wheel(SDK), wheel(SERVER))
     session.run("python", "benchmarks/log_call.py")
+    session.run("python", "benchmarks/redaction.py")
     session.run("python", "benchmarks/ingest.py")
 
 

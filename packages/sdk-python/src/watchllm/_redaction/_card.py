@@ -210,9 +210,9 @@ def _shapes(sizes: list[int], index: int) -> list[int]:
 
 
 def _add(text: str, start: int, end: int, *, grouped: bool, found: list[tuple[int, int]]) -> bool:
-    if _is_part_of_more(text, start, end, grouped=grouped) or _OTHER_NUMBER.search(
-        text, max(0, start - _LONGEST_WORD), start
-    ):
+    if _is_part_of_more(text, start, end, grouped=grouped):
+        return False
+    if not grouped and _OTHER_NUMBER.search(text, max(0, start - _LONGEST_WORD), start):
         return False
     if found and start < found[-1][1]:
         # Two readings of one row of groups: what either takes for a card goes.

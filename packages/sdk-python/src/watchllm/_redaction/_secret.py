@@ -50,7 +50,7 @@ _LONGEST_BLOCK = 16_384
 _IN_WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 _WORD_SET = frozenset(_IN_WORD)
 _SHORTEST = 16  # of what is searched at all; words are shorter
-_MARKS = Marks({"t": _IN_WORD + "-.+/=~"}, ("t" * _SHORTEST,))
+_MARKS = Marks({"t": _IN_WORD + "-+/=~"}, ("t" * _SHORTEST,))
 
 
 class SecretDetector:
