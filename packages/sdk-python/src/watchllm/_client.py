@@ -14,7 +14,7 @@ from watchllm._pipeline import Pipeline
 from watchllm._runtime import CLOCK, IdSource
 from watchllm._spool import DiskSpool, Folder, MemorySpool, Orphans, SpoolUnusable, default_root
 from watchllm._stats import Stats
-from watchllm._transport import HttpTransport
+from watchllm._transport import HttpTransport, stand_in
 from watchllm._version import __version__
 from watchllm._worker import worker_for
 
@@ -63,6 +63,11 @@ class WatchLLMClient:
         transport: Transport | None = None,
         clock: Clock | None = None,
     ) -> None:
+        if transport is None and stand_in.transport is not None:
+            transport = stand_in.transport
+            stand_in.clients.append(self)
+            api_key = api_key or "key-of-a-test"
+            project_id = project_id or os.environ.get("WATCHLLM_PROJECT_ID") or "project-of-a-test"
         options = {
             "api_key": api_key,
             "project_id": project_id,

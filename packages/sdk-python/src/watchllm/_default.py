@@ -31,6 +31,12 @@ class Default:
         if before is not None:
             before.close()
 
+    def swap(self, client: WatchLLMClient | None) -> WatchLLMClient | None:
+        """Hold another client, or none, and return the one before, which stays open."""
+        with self._lock:
+            before, self._client = self._client, client
+        return before
+
     def get(self) -> WatchLLMClient:
         """Return the client; make it from the environment if there is none."""
         with self._lock:
@@ -39,7 +45,7 @@ class Default:
             return self._client
 
 
-_default = Default()
+default = Default()
 
 
 def init(**options: Any) -> WatchLLMClient:
@@ -48,7 +54,7 @@ def init(**options: Any) -> WatchLLMClient:
     Closes the one before, if there was one. Raises ConfigurationError as the client does.
     """
     client = WatchLLMClient(**options)
-    _default.put(client)
+    default.put(client)
     return client
 
 
@@ -57,4 +63,4 @@ def get_client() -> WatchLLMClient:
 
     Raises ConfigurationError if the environment does not hold what is required.
     """
-    return _default.get()
+    return default.get()

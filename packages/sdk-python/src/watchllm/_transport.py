@@ -49,6 +49,18 @@ class Transport:
         """Forget connections: they are the parent's."""
 
 
+class StandIn:
+    """What clients send through instead of HTTP while tests want it: see `watchllm.testing`."""
+
+    transport: Transport | None = None
+
+    def __init__(self) -> None:
+        self.clients: list[Any] = []  # those that do
+
+
+stand_in = StandIn()
+
+
 class HttpTransport(Transport):
     """POST batches to the collector over one kept-alive connection."""
 

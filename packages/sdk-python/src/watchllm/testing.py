@@ -5,14 +5,22 @@ client = WatchLLMClient(api_key="k", project_id="p", transport=transport)
 ...
 client.flush()
 assert transport.events[0]["prompt"] == "..."
+
+With pytest, what any client of the app logs is in the fixture `watchllm_events`:
+
+def test_my_app(watchllm_events):
+    my_app.answer("...")
+    assert watchllm_events[0]["model"] == "gpt-4o"
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from contextlib import contextmanager
 
+from watchllm._default import default as _default
 from watchllm._outcome import (
     Delivered,
     Outcome,
@@ -24,11 +32,14 @@ from watchllm._outcome import (
 )
 from watchllm._runtime import Clock
 from watchllm._transport import Transport
+from watchllm._transport import stand_in as _stand_in
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable
+    from typing import Any, Callable, Iterator
 
 __all__ = [
+    "CapturedEvents",
     "Clock",
     "Delivered",
     "ManualClock",
@@ -40,6 +51,7 @@ __all__ = [
     "TooLarge",
     "Transport",
     "Unauthorised",
+    "capture",
 ]
 
 PATIENCE_SECONDS = 30.0  # after which a test that waits has failed
@@ -144,3 +156,51 @@ class ManualClock(Clock):
 
     def _deadlines(self) -> list[float]:
         return [until for until in self._waiting.values() if until is not None]
+
+
+class CapturedEvents(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at run time
+    """The events that an app has logged, as they would be sent: redacted, in their order.
+
+    A sequence of dicts; every look at it has the app's clients send what they hold.
+    """
+
+    def __init__(self, transport: MemoryTransport) -> None:
+        self.transport = transport
+
+    def all(self) -> list[dict[str, Any]]:
+        """Return all events so far."""
+        for client in _stand_in.clients:
+            client.flush(PATIENCE_SECONDS)
+        return list(self.transport.events)
+
+    def of_type(self, event_type: str) -> list[dict[str, Any]]:
+        """Return the events of one type, such as "prompt_call"."""
+        return [event for event in self.all() if event["event_type"] == event_type]
+
+    def __len__(self) -> int:
+        return len(self.all())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.all()[index]
+
+    def __repr__(self) -> str:
+        return f"CapturedEvents({self.all()!r})"
+
+
+@contextmanager
+def capture() -> Iterator[CapturedEvents]:
+    """Have every client that is made meanwhile keep its events here instead of sending them.
+
+    `with capture() as events:`; pytest has the same as the fixture `watchllm_events`. Clients need
+    no key and no project then, and `get_client()` makes a new one. Not for use in two threads at
+    once.
+    """
+    before = _stand_in.transport, _stand_in.clients, _default.swap(None)
+    _stand_in.transport, _stand_in.clients = MemoryTransport(), []
+    try:
+        yield CapturedEvents(_stand_in.transport)
+    finally:
+        for client in _stand_in.clients:
+            client.close()
+        _stand_in.transport, _stand_in.clients = before[:2]
+        _default.swap(before[2])
