@@ -184,6 +184,13 @@ def test_two_readings_of_a_row_of_groups_are_both_replaced() -> None:
     assert redacted("ticket 4021 4441 2625 8562 6321 546 done") == f"ticket {MARK} done"
 
 
+def test_a_card_is_found_among_many_characters_that_are_folded() -> None:
+    """A text with more foreign digits and spaces than are replaced one by one is read as well."""
+    others = "".join(map(chr, (*range(0x0660, 0x066A), *range(0x0966, 0x0970)))) + "\u200b"
+
+    assert redacted(f"{others} a \uff14111 1111 1111 1111") == f"{others} a {MARK}"
+
+
 def test_a_word_before_a_card_does_not_hide_it() -> None:
     """A reference, a label or a currency glued to a card is a word; a hash is not."""
     assert redacted("ref-4111111111111111") == f"ref-{MARK}"

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchllm._redaction import FAILED, Walk
+from watchllm._redaction import FAILED, RedactionConfig, Walk, rules_of
 
 ADDRESS, CARD = "zoe@example.com", "4111 1111 1111 1111"
 
@@ -268,6 +268,15 @@ def test_an_event_has_a_budget_of_text() -> None:
 
     assert found[7] == "x" * 1_000_000
     assert found[9] == "[TRUNCATED: 1000000 characters, more than an event may hold]"
+
+
+def test_what_is_remembered_of_clean_texts_is_bounded() -> None:
+    """Thousands of short texts are copied right, and few of them kept."""
+    rules = rules_of(RedactionConfig())
+    texts = [f"t{number}" for number in range(10_000)]
+
+    assert Walk(rules).value([*texts, *texts]) == [*texts, *texts]
+    assert 0 < len(rules.clean) <= 4_096
 
 
 class RaisingDetector:

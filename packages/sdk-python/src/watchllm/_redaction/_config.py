@@ -113,7 +113,13 @@ class RedactionConfig:
         raise AttributeError(f"a RedactionConfig never changes: make one with {name}=... instead")
 
     def __repr__(self) -> str:
-        shown = [f"{name}={getattr(self, name)!r}" for name in sorted(self.__slots__)]
+        """Return the call that makes it, without what is as by default."""
+        default = RedactionConfig()
+        shown = [
+            f"{name}={getattr(self, name)!r}"
+            for name in ("kinds", "patterns", "callables", "skip_fields", "deny_keys")
+            if getattr(self, name) != getattr(default, name)
+        ]
         return f"RedactionConfig({', '.join(shown)})"
 
     def __eq__(self, other: object) -> bool:
