@@ -1,136 +1,192 @@
-"""Measure what one `log_prompt_call` of 3 kB costs its caller.
+"""Measure what one `log_prompt_call` of 3 kB costs: its caller, the whole process, the import.
 
-A real collector (an HTTP sink in a process of its own) takes the batches, so that the worker thread
-competes for the interpreter as it does in an app. An empty loop at the same pace shows the floor of
-the machine.
+A collector in a process of its own takes the batches, so that the worker thread competes for the
+interpreter as it does in an app. Every variant runs in a fresh process, several times in turn; what
+is printed is the median of these runs. `p50` is the time of a call, `thread CPU` that of the calling
+thread in it, `process CPU` that of all threads by delivered event: redaction, disk, JSON and HTTP.
+An empty call at the same pace shows the floor of the machine.
 """
 
 from __future__ import annotations
 
-import http.server
+import argparse
 import json
-import multiprocessing
 import os
 import platform
 import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
 import time
+from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from load import percentile, text
 from rich.console import Console
 from rich.table import Table
-from watchllm import WatchLLMClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from multiprocessing.connection import Connection
 
-BURST, PACED, PER_SECOND = 5_000, 2_000, 400
-
-
-class Sink(http.server.BaseHTTPRequestHandler):
-    """A collector that takes every batch and keeps nothing."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        """Answer as wire.md says, so that the SDK counts the events as delivered."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        answer = json.dumps(
-            {
-                "success": True,
-                "total_processed": body.count(b'"event_id"'),
-                "total_errors": 0,
-                "errors": [],
-            }
-        ).encode()
-        self.send_response(200)
-        self.send_header("X-WatchLLM-Max-Batch", "500")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
-
-
-def serve(port: Connection) -> None:
-    """Run the sink and tell its port."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
-    port.send(server.server_address[1])
-    server.serve_forever()
+BURST, PACED, PER_SECOND, WARM = 2_000, 1_200, 400, 50
+TEXTS = 64
+VARIANTS: dict[str, dict[str, Any]] = {
+    "disk, redacted, standard library": {"orjson": False},
+    "disk, redacted, orjson": {"orjson": True},
+    "the same, with 2 addresses and a card": {"orjson": True, "personal": True},
+    "memory, not redacted": {
+        "orjson": False,
+        "options": {"durability": "memory", "redact_pii": False},
+    },
+}
+SINK = """
+import asyncio
+ANSWER = b'{"success":true,"total_processed":1,"total_errors":0,"errors":[]}'
+HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nX-WatchLLM-Max-Batch: 500\\r\\n"
+async def serve(reader, writer):
+    try:
+        while True:
+            head = await reader.readuntil(b"\\r\\n\\r\\n")
+            length = head.lower().split(b"content-length:")[1].split(b"\\r\\n")[0]
+            await reader.readexactly(int(length))
+            writer.write(HEAD + b"Content-Length: %d\\r\\n\\r\\n" % len(ANSWER) + ANSWER)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 24)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
 
 
-def timed(call: Callable[[], object], count: int, pause: float) -> tuple[list[float], float]:
+def cpu() -> float:
+    """Return the CPU seconds of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def timed(call: Callable[[int], object], count: int, pause: float) -> dict[str, float]:
     """Return microseconds of each call, and CPU microseconds of this thread per call."""
     took = []
-    cpu = 0.0
-    for _ in range(count):
+    used = 0.0
+    for number in range(count):
         if pause:
             time.sleep(pause)
-        cpu_before = time.thread_time()
+        used_before = time.thread_time()
         before = time.perf_counter()
-        call()
+        call(number)
         took.append((time.perf_counter() - before) * 1e6)
-        cpu += time.thread_time() - cpu_before
-    return took, cpu / count * 1e6
+        used += time.thread_time() - used_before
+    shares = {f"p{share * 100:.0f}": percentile(took, share) for share in (0.5, 0.95, 0.99)}
+    return {**shares, "cpu": used / count * 1e6}
+
+
+def run(base_url: str, name: str, pace: str) -> dict[str, float]:
+    """Log in this process as a variant says."""
+    variant = VARIANTS[name]
+    if not variant["orjson"]:
+        sys.modules["orjson"] = None  # type: ignore[assignment] # so that importing it fails
+    watchllm = import_module("watchllm")
+    seed = random.Random(7)  # noqa: S311 - made-up text, no secret
+    texts = [(text(2_048, seed), text(1_024, seed)) for _ in range(TEXTS)]
+    if variant.get("personal"):
+        texts = [
+            (f"{a[:-70]} write to ada@example.com about 4111 1111 1111 1111.", f"{b} bob@corp.org")
+            for a, b in texts
+        ]
+    with tempfile.TemporaryDirectory() as folder:
+        client = watchllm.WatchLLMClient(
+            "bench", "bench", base_url=base_url, spool_dir=folder, **variant.get("options", {})
+        )
+
+        def call(number: int) -> None:
+            prompt, response = texts[number % TEXTS]
+            client.log_prompt_call(
+                run_id=f"run-{number // 8}",
+                prompt=prompt,
+                model="gpt-4o",
+                response=response,
+                tokens_input=512,
+                tokens_output=256,
+                latency_ms=1250.5,
+                tags=["bench", "call"],
+                user_id="user-456",
+                response_metadata={"finish_reason": "stop", "n": 1, "cached": False},
+            )
+
+        for number in range(WARM):
+            call(number)
+        client.flush(30)
+        count, pause = (PACED, 1 / PER_SECOND) if pace == "paced" else (BURST, 0.0)
+        before = cpu()
+        found = timed(call, count, pause)
+        delivered = client.flush(60)
+        found["process"] = (cpu() - before) / count * 1e6
+        client.close(10)
+        if not delivered or client.stats()["sent"] != count + WARM:
+            raise SystemExit(f"not all was delivered: {client.stats()}")
+    return found
+
+
+def child(*arguments: str) -> dict[str, float]:
+    """Run this file in another process and return what it found."""
+    done = subprocess.run(
+        [sys.executable, __file__, *arguments], check=True, capture_output=True, text=True
+    )
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def import_cpu(statement: str) -> float:
+    """Return the CPU milliseconds of a fresh interpreter that runs a statement."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-I", "-c", statement], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return used * 1e3
 
 
 def main() -> None:
-    """Print the table: burst and paced, clean text and text with an address and a card."""
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("spawn").Process(
-        target=serve, args=(sender,), daemon=True
-    )
-    process.start()
-    base_url = f"http://127.0.0.1:{receiver.recv()}/v1"
-    seed = random.Random(7)  # noqa: S311 - made-up text, no secret
-    prompts = {
-        "clean": text(2_048, seed),
-        "with an address and a card": text(1_980, seed)
-        + " write to ada@example.com about 4111 1111 1111 1111",
-    }
-    response = text(1_024, seed)
-    table = Table(title="One log_prompt_call of 3 kB, microseconds on the caller")
-    for column in ("text", "pace", "p50", "p95", "p99", "thread CPU"):
-        table.add_column(column, justify="left" if column == "text" else "right")
-    for name, prompt in prompts.items():
-        for pace, count, pause in (("burst", BURST, 0.0), ("400/s", PACED, 1 / PER_SECOND)):
-            client = WatchLLMClient(api_key="bench", project_id="bench", base_url=base_url)
-
-            def call(client: WatchLLMClient = client, prompt: str = prompt) -> None:
-                client.log_prompt_call(
-                    run_id="run-bench",
-                    prompt=prompt,
-                    model="gpt-4o",
-                    response=response,
-                    tokens_input=512,
-                    tokens_output=256,
-                    latency_ms=1250,
-                    tags=["bench", "call"],
-                    user_id="user-456",
-                    response_metadata={"finish_reason": "stop", "n": 1, "cached": False},
-                )
-
-            call()
-            took, cpu = timed(call, count, pause)
-            client.close(timeout=30)
-            cells = [f"{percentile(took, share):.1f}" for share in (0.5, 0.95, 0.99)]
-            table.add_row(name, pace, *cells, f"{cpu:.1f}")
-    empty, cpu = timed(lambda: None, PACED, 1 / PER_SECOND)
-    table.add_row(
-        "(an empty call)",
-        "400/s",
-        *(f"{percentile(empty, s):.1f}" for s in (0.5, 0.95, 0.99)),
-        f"{cpu:.1f}",
-    )
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each variant (5)")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        print(json.dumps(run(*given.child)))
+        return
+    with subprocess.Popen([sys.executable, "-c", SINK], stdout=subprocess.PIPE, text=True) as sink:
+        base_url = f"http://127.0.0.1:{sink.stdout.readline().strip() if sink.stdout else ''}/v1"
+        jobs = [(name, pace) for name in VARIANTS for pace in ("burst", "paced")]
+        found: dict[tuple[str, str], list[dict[str, float]]] = {job: [] for job in jobs}
+        for _ in range(given.rounds):
+            for job in jobs:
+                found[job].append(child("--child", base_url, *job))
+        sink.terminate()
+    table = Table(title="One log_prompt_call of 3 kB, microseconds")
+    columns = ("p50", "p95", "p99", "cpu", "process")
+    for title in ("variant", "pace", "p50", "p95", "p99", "thread CPU", "process CPU"):
+        table.add_column(title, justify="left" if title in {"variant", "pace"} else "right")
+    for (name, pace), runs in found.items():
+        medians = [statistics.median(one[column] for one in runs) for column in columns]
+        shown = f"{PER_SECOND}/s" if pace == "paced" else pace
+        table.add_row(name, shown, *(f"{median:.1f}" for median in medians))
+    empty = timed(lambda _: None, PACED, 1 / PER_SECOND)
+    cells = [f"{empty[column]:.1f}" for column in columns[:-1]]
+    table.add_row("(an empty call)", f"{PER_SECOND}/s", *cells, "")
     console = Console()
     console.print(table)
+    bare = statistics.median(import_cpu("pass") for _ in range(15))
+    whole = statistics.median(import_cpu("import watchllm") for _ in range(15))
+    console.print(
+        f"import watchllm: {whole - bare:.1f} ms of CPU beyond the interpreter's own {bare:.1f}"
+    )
     python = f"Python {platform.python_version()}"
     console.print(f"watchllm {version('watchllm')}, {python}, {os.cpu_count()} cores")
-    process.terminate()
-    process.join()
 
 
 if __name__ == "__main__":
