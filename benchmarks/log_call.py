@@ -2,8 +2,9 @@
 
 A collector in a process of its own takes the batches, so that the worker thread competes for the
 interpreter as it does in an app. Every variant runs in a fresh process, several times in turn; what
-is printed is the median of these runs. `p50` is the time of a call, `thread CPU` that of the calling
-thread in it, `process CPU` that of all threads by delivered event: redaction, disk, JSON and HTTP.
+is printed is the median of these runs. `p50` is the time of a call, `thread CPU` that of the
+calling thread in it, `process CPU` that of all threads by delivered event: redaction, disk, JSON
+and HTTP.
 An empty call at the same pace shows the floor of the machine.
 """
 
