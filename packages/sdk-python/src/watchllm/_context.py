@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from watchllm._runtime import Clock, IdSource
+from watchllm._runtime import CLOCK, IdSource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,12 +24,18 @@ class Run:
 
 
 _current: ContextVar[Run | None] = ContextVar("watchllm_run", default=None)
-_ids = IdSource(Clock())
+_ids: list[IdSource] = []  # one, made when it is first needed
 
 
 def current_run() -> Run | None:
     """Return the run that the caller is in, if any."""
     return _current.get()
+
+
+def _new_id() -> str:
+    if not _ids:
+        _ids.append(IdSource(CLOCK))
+    return _ids[0].new()
 
 
 class Trace:
@@ -68,7 +74,7 @@ def trace(
     """
     around = _current.get()
     if run_id is None:
-        run_id = around.run_id if around else f"run-{_ids.new()}"
+        run_id = around.run_id if around else f"run-{_new_id()}"
     if user_id is None and around:
         user_id = around.user_id
     own = (tags,) if isinstance(tags, str) else tuple(tags or ())
