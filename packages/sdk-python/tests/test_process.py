@@ -185,3 +185,28 @@ def test_a_child_of_multiprocessing_delivers_before_it_leaves(
     )
 
     assert sorted(prompts(collector)) == ["0", "1"]
+
+
+def test_a_sub_interpreter_delivers_and_does_no_harm(collector: Collector) -> None:
+    """In a sub-interpreter, as mod_wsgi has them, events arrive when it ends; nothing aborts."""
+    run(
+        collector,
+        """
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        inner = interpreters.create()
+        interpreters.run_string(inner, '''if True:
+            import watchllm
+            client = watchllm.WatchLLMClient()
+            for n in range(100):
+                client.log_error("r", f"sub {n}")
+            ''')
+        interpreters.destroy(inner)
+        log(client, "main")
+        """,
+    )
+    found = [event.get("prompt") or event["error"]["message"] for event in collector.events()]
+
+    assert sorted(found) == sorted(["main", *(f"sub {n}" for n in range(100))])

@@ -144,8 +144,15 @@ class Delivery:
 
     def _serve(self) -> None:
         with self._worker.condition:
-            if not self._closed:
-                self._served = self._worker.add(self)
+            if self._closed:
+                return
+            self._served = self._worker.add(self)
+        if not self._served:
+            self._problems.report(
+                "thread",
+                "No background thread can be started in this interpreter: events wait for flush(),"
+                " close() or its end.",
+            )
 
     def flush(self, timeout: float | None) -> bool:
         """Send everything submitted so far; True if all of it was answered within the timeout."""

@@ -118,6 +118,21 @@ def timestamp(time_ns: int) -> str:
     return f"{known[1]}.{rest // 1000:06d}Z"
 
 
+def may_have_threads() -> bool:
+    """Say whether this interpreter may have a daemon thread.
+
+    Where not, later Pythons refuse to start one; Python 3.8 starts it, and aborts the process when
+    a sub-interpreter ends that has one.
+    """
+    if sys.version_info >= (3, 9):
+        return True
+    try:
+        import _xxsubinterpreters as interpreters  # type: ignore[import-not-found] # unknown to mypy
+    except ImportError:  # pragma: no cover - a Python without them
+        return True
+    return bool(interpreters.get_current() == interpreters.get_main())
+
+
 def roll() -> float:
     """Return a random number from 0 up to, but not including, 1."""
     import random

@@ -6,7 +6,7 @@ import atexit
 import sys
 import threading
 
-from watchllm._runtime import CLOCK, call_after_fork
+from watchllm._runtime import CLOCK, call_after_fork, may_have_threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,24 +54,37 @@ class Worker:
         # Reentrant (as a Condition's lock is by default): a finaliser may log in here.
         self.condition = threading.Condition()
         self._served: list[Served] = []
+        self._alone: list[Served] = []  # those that do without a thread
         self._thread: threading.Thread | None = None
 
     def add(self, delivery: Served) -> bool:
-        """Serve a delivery from now on; False if no thread can be started: the interpreter ends."""
+        """Serve a delivery from now on; False if no thread can be started.
+
+        So it is while the interpreter ends, and in most sub-interpreters. The delivery is closed at
+        exit in any case.
+        """
+        self._call_at_exit()
         with self.condition:
             if delivery not in self._served:
                 self._served.append(delivery)
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="watchllm", daemon=True)
-                self._thread = thread
-                try:
-                    thread.start()
-                except RuntimeError:
-                    self._thread = None
-                    self._served.remove(delivery)
-                    return False
+            if self._thread is None and not self._start():
+                self._served.remove(delivery)
+                if delivery not in self._alone:
+                    self._alone.append(delivery)
+                return False
             self.condition.notify_all()
-        self._call_at_exit()
+        return True
+
+    def _start(self) -> bool:
+        if not may_have_threads():
+            return False
+        thread = threading.Thread(target=self._run, name="watchllm", daemon=True)
+        self._thread = thread
+        try:
+            thread.start()
+        except RuntimeError:
+            self._thread = None
+            return False
         return True
 
     def is_this_thread(self) -> bool:
@@ -85,7 +98,7 @@ class Worker:
     def close(self, timeout: float) -> None:
         """Close all deliveries, all within the same `timeout` seconds."""
         deadline = self.clock.monotonic() + timeout
-        served = list(self._served)
+        served = [*self._served, *self._alone]
         for delivery in served:
             delivery.begin_close(deadline)
         for delivery in served:
