@@ -194,6 +194,7 @@ def test_a_card_is_found_among_many_characters_that_are_folded() -> None:
 def test_a_word_before_a_card_does_not_hide_it() -> None:
     """A reference, a label or a currency glued to a card is a word; a hash is not."""
     assert redacted("ref-4111111111111111") == f"ref-{MARK}"
+    assert redacted("Thanks.4111111111111111") == f"Thanks.{MARK}"
     assert redacted("4111111111111111USD") == f"{MARK}USD"
     assert redacted("4111 1111 1111 1111.5") == f"{MARK}.5"
 

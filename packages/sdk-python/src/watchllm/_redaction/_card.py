@@ -227,11 +227,12 @@ def _is_part_of_more(text: str, start: int, end: int, *, grouped: bool) -> bool:
     before, after = text[start - 1 : start], text[end : end + 1]
     if before in _PLAIN and after in _PLAIN:
         return False
-    if before in ("-", ".") and text[max(0, start - 2) : start - 1].isalnum():
-        # The end of a fraction or of a UUID; "ref-4111..." is a word before a card.
-        joined = text[max(0, start - 6) : start - 1]
-        if before == "." or grouped or any(char.isdigit() for char in joined):
-            return True
+    joined = text[max(0, start - 6) : start - 1] if before in ("-", ".") else ""
+    if before == "." and joined[-1:].isdigit():
+        return True  # of a fraction; "Thanks.4111..." is a word before a card
+    # The end of a UUID; "ref-4111..." is a word before a card.
+    if before == "-" and joined[-1:].isalnum() and (grouped or any(map(str.isdigit, joined))):
+        return True
     following = text[end + 1 : end + 2]
     if not grouped and (
         (after == "." and following.isdigit()) or (after == "-" and following.isalnum())
