@@ -21,7 +21,7 @@ PROGRAM = Path(__file__).parent / "program.py"
 LONGEST_SECONDS = 120.0  # that any program may take, or hang
 
 
-class Failed(RuntimeError):
+class FailedError(RuntimeError):
     """The program ended, and did not say what was waited for."""
 
 
@@ -71,7 +71,7 @@ class App:
     def hear(self, name: str) -> Any:
         """Wait until the program says a fact and return it.
 
-        Raises TimeoutError after LONGEST_SECONDS from its start, Failed if it ended.
+        Raises TimeoutError after LONGEST_SECONDS from its start, FailedError if it ended.
         """
         while True:
             while b"\n" in self._buffer:
@@ -87,7 +87,7 @@ class App:
             more = os.read(self._read, 1 << 20)
             if not more:
                 tail = self._log.read_text(errors="replace")[-2_000:]
-                raise Failed(f"the program ended before {name}: {tail}")
+                raise FailedError(f"the program ended before {name}: {tail}")
             self._buffer += more
 
     def go_on(self) -> None:

@@ -17,7 +17,7 @@ SINK = Path(__file__).parent / "sink.py"
 
 @dataclasses.dataclass
 class Count:
-    """What came of a series: different events, those of them that came again, bytes of all bodies."""
+    """What came of a series: different events, how many of them again, bytes of all bodies."""
 
     arrived: int
     repeated: int

@@ -13,8 +13,8 @@ class Job:
     """One life of a program: what it logs, how fast, and how it ends.
 
     `logger` names a module of `loggers`, `options` are given to its `start`. `series` is part of
-    the id planted in each event. `pause` is the seconds between two calls. With `waits`, the program
-    logs one event of the series WARM_UP and reads a line from its standard input before it goes on.
+    the id planted in each event. `pause` is the seconds between two calls. A program that `waits`
+    logs one event of the series WARM_UP and reads a line from its standard input before the rest.
     `ending` is a name in `program.ENDINGS`.
     """
 

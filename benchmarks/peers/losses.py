@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app import LONGEST_SECONDS, App, Failed
+from app import LONGEST_SECONDS, App, FailedError
 from collector import Collector, Count
 from job import WARM_UP, Job
 
@@ -101,7 +101,7 @@ def outcome(product: Product, fault: Fault, count: int) -> Outcome:
         with App(product.python, job, home, prefix) as app:
             try:
                 note = _live(app, collector, fault, job)
-            except (Failed, TimeoutError) as problem:
+            except (FailedError, TimeoutError) as problem:
                 note = str(problem)
         collector.change("up")
         time.sleep(SETTLE_SECONDS)

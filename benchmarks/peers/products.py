@@ -70,7 +70,9 @@ class Product:
 
     @cached_property
     def version(self) -> str:
-        """The version installed."""
+        """The version installed, "" where there is no product."""
+        if not self.delivers:
+            return ""
         code = f"import importlib.metadata as m; print(m.version({self.distribution!r}))"
         return subprocess.run(
             [self.python, "-c", code], check=True, capture_output=True, text=True

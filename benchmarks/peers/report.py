@@ -19,7 +19,9 @@ def table(results: Results) -> Table:
     shown = Table(title="What logging costs, and how many events arrive")
     shown.add_column("", no_wrap=True)
     for name, found in results.items():
-        shown.add_column(Text(f"{name} {found['version']}"), justify="right", overflow="fold")
+        shown.add_column(
+            Text(f"{name} {found['version']}".strip()), justify="right", overflow="fold"
+        )
     for rows in (_cost_rows(results), _loss_rows(results), _exit_rows(results)):
         for title, cells in rows:
             if set(cells) != {UNKNOWN}:
