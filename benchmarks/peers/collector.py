@@ -31,7 +31,9 @@ class Collector:
         self._process = subprocess.Popen(
             [sys.executable, str(SINK)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.url = f"http://127.0.0.1:{self._read()['port']}"
+        # Linux takes 0.0.0.0 for this machine. Unlike 127.0.0.1 it keeps our SDK from leaving out
+        # the compression, which is of no use on one machine: over a network it would compress too.
+        self.url = f"http://0.0.0.0:{self._read()['port']}"
 
     def __enter__(self) -> Self:
         return self

@@ -31,12 +31,21 @@ def table(results: Results) -> Table:
 
 
 def markdown(results: Results) -> str:
-    """Return two tables as Markdown: costs, and losses with the seconds to exit."""
+    """Return when and where it was measured, and two tables: costs, and losses, as Markdown."""
+    dates = sorted({found["date"] for found in results.values()})
+    where = {f"CPython {found['python']}, {found['machine']}" for found in results.values()}
     head = [f"{name} {found['version']}".strip() for name, found in results.items()]
-    costs = _markdown_table(head, _cost_rows(results))
     delivering = {name: found for name, found in results.items() if "losses" in found}
     losses = [*_loss_rows(delivering), *_exit_rows(delivering)]
-    return "\n".join([*costs, "", *_markdown_table(list(delivering), losses), ""])
+    days = " to ".join(dict.fromkeys([dates[0], dates[-1]]))
+    lines = [
+        f"Measured {days} on {'; '.join(sorted(where))}.",
+        "",
+        *_markdown_table(head, _cost_rows(results)),
+        "",
+        *_markdown_table(list(delivering), losses),
+    ]
+    return "\n".join([*lines, ""])
 
 
 def _markdown_table(head: list[str], rows: list[Row]) -> list[str]:
