@@ -75,7 +75,8 @@ def main() -> None:
 def _kept(file: Path, facts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Add what was measured to what the file holds of other runs; return the file's content."""
     held: dict[str, dict[str, Any]] = json.loads(file.read_text()) if file.exists() else {}
-    merged = {name: {**held.get(name, {}), **facts.get(name, {})} for name in {**held, **facts}}
+    known = [product.name for product in products("") if product.name in {**held, **facts}]
+    merged = {name: {**held.get(name, {}), **facts.get(name, {})} for name in known}
     file.write_text(json.dumps(merged, indent=1, ensure_ascii=False) + "\n")
     return merged
 
@@ -104,14 +105,16 @@ def _options() -> argparse.Namespace:
 
 
 def _facts(product: Product) -> dict[str, Any]:
-    return {
+    facts: dict[str, Any] = {
         "version": product.version,
-        "packages": len(product.packages),
-        "megabytes": round(product.megabytes, 1),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "python": platform.python_version(),
         "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}",
     }
+    if product.delivers:
+        facts["packages"] = len(product.packages)
+        facts["megabytes"] = round(product.megabytes, 1)
+    return facts
 
 
 def _costs(

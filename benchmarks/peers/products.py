@@ -33,7 +33,7 @@ class Product:
     delivers: bool = True
 
     def __post_init__(self) -> None:
-        self.environment = self.environment or self.name
+        self.environment = self.environment or self.logger
 
     @property
     def home(self) -> Path:
@@ -79,61 +79,34 @@ class Product:
         ).stdout.strip()
 
 
+OPENTELEMETRY = """
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+"""
+
+
 def products(wheel: str) -> list[Product]:
     """Return all that is compared; `wheel` is the file of our own SDK."""
-    ours = {
-        "logger": "watchllm",
-        "distribution": "watchllm",
-        "imports": "from watchllm import WatchLLMClient",
-    }
+
+    def ours(name: str, environment: str = "watchllm", **options: object) -> Product:
+        imports = "from watchllm import WatchLLMClient"
+        return Product(name, "watchllm", "watchllm", imports, options, (wheel,), environment)
+
+    floor = dataclasses.replace(ours("(an empty call)"), logger="nothing", imports="pass")
+    floor.delivers = False
     return [
-        Product(
-            "(an empty call)",
-            "nothing",
-            "watchllm",
-            "pass",
-            requirements=(wheel,),
-            environment="watchllm",
-            delivers=False,
-        ),
-        Product("watchllm", **ours, requirements=(wheel,)),
-        Product("watchllm[fast]", **ours, requirements=(wheel,), environment="watchllm-fast"),
-        Product(
-            "watchllm, in memory, unredacted",
-            **ours,
-            requirements=(wheel,),
-            environment="watchllm",
-            options={"durability": "memory", "redact_pii": False},
-        ),
-        Product(
-            "OpenTelemetry",
-            "opentelemetry",
-            "opentelemetry-sdk",
-            "from opentelemetry import trace\n"
-            "from opentelemetry.sdk.trace import TracerProvider\n"
-            "from opentelemetry.sdk.trace.export import BatchSpanProcessor\n"
-            "from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter",
-            environment="opentelemetry",
-        ),
-        Product(
-            "LangSmith",
-            "langsmith",
-            "langsmith",
-            "from langsmith import Client, uuid7",
-            environment="langsmith",
-        ),
-        Product(
-            "PostHog", "posthog", "posthog", "from posthog import Posthog", environment="posthog"
-        ),
-        Product(
-            "Langfuse",
-            "langfuse",
-            "langfuse",
-            "from langfuse import Langfuse",
-            environment="langfuse",
-        ),
-        Product("Sentry", "sentry", "sentry-sdk", "import sentry_sdk", environment="sentry"),
-        Product("Opik", "opik", "opik", "from opik import Opik", environment="opik"),
+        floor,
+        ours("watchllm"),
+        ours("watchllm[fast]", "watchllm-fast"),
+        ours("watchllm, in memory, unredacted", durability="memory", redact_pii=False),
+        Product("OpenTelemetry", "opentelemetry", "opentelemetry-sdk", OPENTELEMETRY),
+        Product("LangSmith", "langsmith", "langsmith", "from langsmith import Client, uuid7"),
+        Product("PostHog", "posthog", "posthog", "from posthog import Posthog"),
+        Product("Langfuse", "langfuse", "langfuse", "from langfuse import Langfuse"),
+        Product("Sentry", "sentry", "sentry-sdk", "import sentry_sdk"),
+        Product("Opik", "opik", "opik", "from opik import Opik"),
     ]
 
 

@@ -124,7 +124,7 @@ def _seconds_cell(found: dict[str, Any], mode: str) -> str:
 def _at(found: Any, path: tuple[str, ...]) -> float | None:
     for name in path:
         found = found.get(name) if found else None
-    return found
+    return None if found is None else float(found)
 
 
 def _number(value: float | None) -> str:
