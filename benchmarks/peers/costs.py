@@ -66,7 +66,7 @@ def cost(product: Product, count: int, pause: float) -> Cost:
         percentile(took, 0.5),
         percentile(took, 0.99),
         cpu * 1e6 * per_event if per_event and cpu is not None else None,
-        came.bytes * per_event if per_event else None,
+        came.bytes / came.arrived if came.arrived else None,
     )
 
 

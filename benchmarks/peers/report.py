@@ -63,10 +63,8 @@ def _cost_rows(results: Results) -> list[Row]:
     def row(title: str, *path: str) -> Row:
         return title, [_number(_at(found, path)) for found in results.values()]
 
-    delivered = [
-        f"{found['burst']['delivered']}/{found['burst']['logged']}" if "burst" in found else UNKNOWN
-        for found in results.values()
-    ]
+    bursts = [found.get("burst") if "packages" in found else None for found in results.values()]
+    delivered = [f"{one['delivered']}/{one['logged']}" if one else UNKNOWN for one in bursts]
     return [
         row("caller, burst, p50 µs", "burst", "p50"),
         row("caller, burst, p99 µs", "burst", "p99"),
