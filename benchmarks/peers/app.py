@@ -61,8 +61,8 @@ class App:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for pid in filter(None, (self._child, self._process.pid)):
-            if pid == self._child or self._process.poll() is None:
+        if self._process.poll() is None:  # else its child is gone too: it waits for it
+            for pid in filter(None, (self._child, self._process.pid)):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         self._process.communicate()
