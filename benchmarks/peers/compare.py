@@ -77,8 +77,15 @@ def _kept(file: Path, facts: dict[str, dict[str, Any]]) -> dict[str, dict[str, A
     held: dict[str, dict[str, Any]] = json.loads(file.read_text()) if file.exists() else {}
     known = [product.name for product in products("") if product.name in {**held, **facts}]
     merged = {name: {**held.get(name, {}), **facts.get(name, {})} for name in known}
-    file.write_text(json.dumps(merged, indent=1, ensure_ascii=False) + "\n")
+    file.write_text(json.dumps(_rounded(merged), indent=1, ensure_ascii=False) + "\n")
     return merged
+
+
+def _rounded(value: Any) -> Any:
+    """Leave out digits that no clock gives."""
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    return round(value, 3) if isinstance(value, float) else value
 
 
 def _chosen(options: argparse.Namespace) -> list[Product]:
@@ -105,11 +112,12 @@ def _options() -> argparse.Namespace:
 
 
 def _facts(product: Product) -> dict[str, Any]:
+    system = f"{platform.system()} {platform.release().split('-')[0]}"
     facts: dict[str, Any] = {
         "version": product.version,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "python": platform.python_version(),
-        "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}",
+        "machine": f"{os.cpu_count()} cores, {system}",
     }
     if product.delivers:
         facts["packages"] = len(product.packages)
