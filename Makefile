@@ -4,10 +4,10 @@ NOX  := $(BOOT)/bin/nox --non-interactive
 LLM  ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check matrix bench docs serve format lock clean
+.PHONY: help demo test check matrix bench bench-peers docs serve format lock clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: $(BOOT)/ready  ## Log real LLM calls and look at them (ONCE=1 exits after the table, LLM=local asks a real local model)
 	@$(NOX) --no-error-on-missing-interpreters -s demo -- $(if $(ONCE),--once) --llm $(LLM)
@@ -23,6 +23,9 @@ matrix: $(BOOT)/ready  ## The SDK's tests on Python 3.8 to 3.13
 
 bench: $(BOOT)/ready  ## Measure: microseconds per log call, events per second ingested
 	$(NOX) -s bench
+
+bench-peers: $(BOOT)/ready  ## Compare with six other products: cost and losses (half an hour; ONLY=posthog, QUICK=1)
+	$(NOX) -s bench-peers -- $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 docs: $(BOOT)/ready  ## Build the documentation into docs/_build/html
 	$(NOX) -s docs

@@ -204,6 +204,13 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/ingest.py")
 
 
+@nox.session(name="bench-peers", python="3.11")
+def bench_peers(session: nox.Session) -> None:
+    """Measure the SDK beside other products; benchmarks/peers/README.md says how."""
+    install(session, "-r", "benchmarks/peers/requirements.txt")
+    session.run("python", "benchmarks/peers/compare.py", wheel(SDK), *session.posargs)
+
+
 @nox.session
 def lock(session: nox.Session) -> None:
     """Resolve the pinned versions anew from the ranges in the *.in files and pyprojects."""
