@@ -22,8 +22,10 @@ from watchllm._config import load
 from watchllm._delivery import Delivery
 from watchllm._encoding import unpack
 from watchllm._log import Problems
+from watchllm._spool import DiskSpool, Folder
+from watchllm._spool import _disk as disk
 from watchllm._worker import Worker
-from watchllm.testing import MemoryTransport
+from watchllm.testing import ManualClock, MemoryTransport
 
 if TYPE_CHECKING:
     from typing import Callable, Iterator
@@ -64,6 +66,27 @@ def _no_settings_from_the_shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         if name.startswith("WATCHLLM_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("WATCHLLM_SPOOL_DIR", str(tmp_path / "spool"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """Return the folder of a spool's destination."""
+    return Folder(str(tmp_path / "spool"), "http://127.0.0.1/v1", "p")
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make segments of 4 KiB, the first too."""
+    monkeypatch.setattr(disk, "FIRST_BYTES", 4_096)
+    monkeypatch.setattr(disk, "SEGMENT_BYTES", 4_096)
+
+
+@pytest.fixture
+def make(folder: Folder) -> Callable[..., DiskSpool]:
+    """Return a function that makes a spool of this process."""
+    return lambda max_bytes=256 * (1 << 20), clock=None: DiskSpool(
+        folder, max_bytes, clock or ManualClock()
+    )
 
 
 class App:

@@ -7,7 +7,6 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from conftest import delivery, log_call
 
 from watchllm import WatchLLMClient
@@ -26,7 +25,7 @@ from watchllm.testing import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import pytest
 
     from watchllm._delivery import Delivery
 
@@ -61,12 +60,6 @@ class Process:
 def record(name: str, size: int = 0) -> bytes:
     """Return the record of an event."""
     return b'J{"name":"%b","text":"%b"}' % (name.encode(), b"x" * size)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    """Return the folder of a destination."""
-    return Folder(str(tmp_path / "spool"), "http://127.0.0.1/v1", "p")
 
 
 def leave(folder: Folder, *records: bytes) -> None:

@@ -239,10 +239,10 @@ def test_the_error_is_a_watchllm_error_and_a_value_error() -> None:
 
 def test_the_directory_of_the_spool_is_made_absolute(monkeypatch: pytest.MonkeyPatch) -> None:
     """A path may be relative, or begin with the home directory, or be an object."""
-    monkeypatch.setenv("HOME", "/home/u")
+    monkeypatch.setenv("HOME", "/place/u")
     here = Path.cwd()
 
-    assert config(spool_dir="~/spool").spool_dir == "/home/u/spool"
+    assert config(spool_dir="~/spool").spool_dir == "/place/u/spool"
     assert config(spool_dir="spool").spool_dir == str(here / "spool")
     assert config(spool_dir=Path("spool")).spool_dir == str(here / "spool")
     assert config(durability="memory", spool_max_mb=16).spool_max_mb == 16

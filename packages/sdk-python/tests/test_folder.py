@@ -184,7 +184,7 @@ def test_a_claim_outlives_the_loss_of_its_directory(folder: Folder) -> None:
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has a place of its own")
 def test_the_usual_place_is_the_users_state_directory() -> None:
     """XDG_STATE_HOME wins over the home directory; a place that is relative is none."""
-    assert default_root({"HOME": "/home/u"}) == "/home/u/.local/state/watchllm/spool"
+    assert default_root({"HOME": "/place/u"}) == "/place/u/.local/state/watchllm/spool"
     assert default_root({"HOME": "/h", "XDG_STATE_HOME": "/s"}) == "/s/watchllm/spool"
     with pytest.raises(SpoolUnusable, match="no home directory"):
         default_root({"HOME": "nowhere"})
