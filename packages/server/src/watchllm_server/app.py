@@ -20,6 +20,7 @@ from watchllm_server.errors import Problem
 from watchllm_server.ingest.batch import BatchIngest
 from watchllm_server.ingest.budget import Budget
 from watchllm_server.ingest.commit import GroupCommit, Pricing
+from watchllm_server.ingest.otlp.routes import TracesIngest
 from watchllm_server.pages.routes import Pages
 from watchllm_server.pricing import Prices
 
@@ -58,7 +59,9 @@ def create_app(
         group_events=settings.group_events,
         group_bytes=settings.group_mb * _MB,
     )
-    ingest = BatchIngest(keys, commit, Budget(settings.queue_mb * _MB), metadata)
+    budget = Budget(settings.queue_mb * _MB)
+    ingest = BatchIngest(keys, commit, budget, metadata)
+    traces = TracesIngest(keys, commit, budget)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
@@ -71,6 +74,7 @@ def create_app(
 
     routes = [
         *ingest.routes(),
+        *traces.routes(),
         *Api(store, keys).routes(),
         *Pages(store, metadata).routes(),
     ]

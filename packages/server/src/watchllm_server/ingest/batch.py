@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from watchllm_server.errors import Problem
 from watchllm_server.events import FaultyEventError, Row, read_event
-from watchllm_server.ingest.body import ACCEPTED_ENCODING, MAX_BODY, read_body
+from watchllm_server.ingest.body import ACCEPTED_ENCODING, drain, read_body
 from watchllm_server.jsontext import is_deeper_than, mend_halves
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class BatchIngest:
             try:
                 body = await read_body(request.headers, stream, share)
             except Problem:
-                await _drain(stream)
+                await drain(stream)
                 raise
             batch = decode_batch(body, project_id)
             if batch.rows:
@@ -179,12 +179,3 @@ def _losses_of(fields: Mapping[str, Raw]) -> dict[str, int]:
     except msgspec.DecodeError:
         return {}
     return {reason[:100]: count for reason, count in losses.items() if 0 < count < 2**53}
-
-
-async def _drain(stream: Any) -> None:
-    """Read on a little: many clients read an answer only when they have sent all."""
-    read = 0
-    async for chunk in stream:
-        read += len(chunk)
-        if read > 2 * MAX_BODY:
-            return
