@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
 WORDS = re.findall(
     r"\w+",
@@ -70,16 +71,28 @@ class Result:
     wall: float = 0.0
 
 
-async def post_all(port: int, key: str, bodies: list[bytes], connections: int) -> Result:
-    """Post every body once over so many keep-alive connections, as fast as they are answered."""
+async def post_all(
+    port: int,
+    key: str,
+    bodies: list[bytes],
+    connections: int,
+    *,
+    path: str = "/v1/events/batch",
+    content_type: str = "application/json",
+    stored: Callable[[bytes], int] = lambda content: json.loads(content)["total_processed"],
+) -> Result:
+    """Post every body once over so many keep-alive connections, as fast as they are answered.
+
+    `stored` tells from an answer of 200 how many events it means.
+    """
     result = Result()
     waiting = iter(bodies)
 
     async def one_connection() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
         head = (
-            "POST /v1/events/batch HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Authorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {key}\r\nContent-Type: {content_type}\r\n"
         )
         for body in waiting:
             started = time.perf_counter()
@@ -92,7 +105,7 @@ async def post_all(port: int, key: str, bodies: list[bytes], connections: int) -
             result.seconds.append(time.perf_counter() - started)
             result.statuses[status] = result.statuses.get(status, 0) + 1
             if status == 200:
-                result.stored += json.loads(content)["total_processed"]
+                result.stored += stored(content)
         writer.close()
         await writer.wait_closed()
 

@@ -53,7 +53,7 @@ def attributes(**more: Any) -> list[KeyValue]:
 
 def span(**fields: Any) -> Span:
     """Return a span of a call of a model that took 1.25 seconds."""
-    given = {
+    given: dict[str, Any] = {
         "trace_id": TRACE,
         "span_id": SPAN,
         "name": "chat gpt-4o",

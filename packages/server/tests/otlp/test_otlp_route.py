@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import Account
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 from otlp_spans import SPAN, TRACE, attributes, export, span
+
+if TYPE_CHECKING:
+    from conftest import Account
 
 PATH = "/v1/traces"
 PROTOBUF = {"Content-Type": "application/x-protobuf"}

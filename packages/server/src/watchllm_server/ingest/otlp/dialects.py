@@ -15,12 +15,11 @@ from watchllm_server.ingest.otlp.messages import (
     conversation,
     indexed_message,
     openinference_message,
-    parse,
     read_messages,
     take_indexed,
-    text_of,
 )
-from watchllm_server.ingest.otlp.usage import first, take_cost, take_usage
+from watchllm_server.ingest.otlp.usage import take_cost, take_usage
+from watchllm_server.ingest.otlp.values import first, parse, text_of
 
 if TYPE_CHECKING:
     from watchllm_server.ingest.otlp.span import Attributes, Span
@@ -57,6 +56,15 @@ _MODEL: Final = (
     "reranker.model_name",
 )
 _PROVIDER: Final = ("gen_ai.provider.name", "llm.provider", "gen_ai.system", "llm.system")
+_INDEXED_MESSAGES: Final = {
+    "llm.input_messages.": (0, openinference_message),
+    "gen_ai.prompt.": (0, indexed_message),
+    "llm.prompts.": (0, indexed_message),
+    "llm.output_messages.": (1, openinference_message),
+    "gen_ai.completion.": (1, indexed_message),
+    "llm.completions.": (1, indexed_message),
+}
+_INDEXED: Final = tuple(_INDEXED_MESSAGES)
 _PROMPT_EVENTS: Final = {
     "gen_ai.system.message": "system",
     "gen_ai.user.message": "user",
@@ -214,22 +222,16 @@ def _take_messages(span: Span) -> tuple[list[Message], list[Message]]:
     """
     attributes = span.attributes
     given = _messages_of_events(span)
+    indexed = _take_indexed_messages(attributes)
     asking = [
         read_messages(first(attributes, "gen_ai.input.messages")),
-        [openinference_message(group) for group in take_indexed(attributes, "llm.input_messages.")],
-        [indexed_message(group) for group in take_indexed(attributes, "gen_ai.prompt.")],
-        [indexed_message(group) for group in take_indexed(attributes, "llm.prompts.")],
+        indexed[0],
         read_messages(first(attributes, "gen_ai.prompt", "llm.prompts")),
         given[0],
     ]
     answering = [
         read_messages(first(attributes, "gen_ai.output.messages")),
-        [
-            openinference_message(group)
-            for group in take_indexed(attributes, "llm.output_messages.")
-        ],
-        [indexed_message(group) for group in take_indexed(attributes, "gen_ai.completion.")],
-        [indexed_message(group) for group in take_indexed(attributes, "llm.completions.")],
+        indexed[1],
         read_messages(first(attributes, "gen_ai.completion", "llm.completions")),
         given[1],
     ]
@@ -241,9 +243,21 @@ def _take_messages(span: Span) -> tuple[list[Message], list[Message]]:
     return asked, next((messages for messages in answering if messages), [])
 
 
+def _take_indexed_messages(attributes: Attributes) -> tuple[list[Message], list[Message]]:
+    """Take the messages that are spread over attributes, those of each prefix in their order."""
+    found: tuple[list[Message], list[Message]] = ([], [])
+    if any(name.startswith(_INDEXED) for name in attributes):
+        for prefix, (side, read) in _INDEXED_MESSAGES.items():
+            messages = [read(group) for group in take_indexed(attributes, prefix)]
+            found[side].extend(messages if not found[side] else [])
+    return found
+
+
 def _messages_of_events(span: Span) -> tuple[list[Message], list[Message]]:
     asking: list[Message] = []
     answering: list[Message] = []
+    if not span.events:
+        return asking, answering
     kept = []
     for event in span.events:
         inner = event.attributes

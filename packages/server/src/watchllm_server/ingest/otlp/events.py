@@ -13,15 +13,14 @@ import msgspec
 from msgspec import Raw
 
 from watchllm_server.events import FaultyEventError, Row, read_event
-from watchllm_server.ingest.otlp.bounds import bounded, cut
 from watchllm_server.ingest.otlp.dialects import (
     is_model_call,
     take_model_call,
     take_provider,
     take_step,
 )
-from watchllm_server.ingest.otlp.messages import parse, text_of
-from watchllm_server.ingest.otlp.usage import first
+from watchllm_server.ingest.otlp.source import sample_rate
+from watchllm_server.ingest.otlp.values import bounded, cut, first, given, parse, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +34,13 @@ _MAX_EXCEPTIONS: Final = 16
 _MAX_EVENTS: Final = 32
 _MAX_LINKS: Final = 16
 _END_NS: Final = 2**63
-_THRESHOLD_DIGITS: Final = 14
 _UNKNOWN: Final = "the span does not say"
+_USER: Final = ("user.id", "enduser.id", "traceloop.association.properties.user_id")
+_SESSION: Final = (
+    "gen_ai.conversation.id",
+    "session.id",
+    "traceloop.association.properties.session_id",
+)
 _EXCEPTION: Final = "exception"
 _NOISE: Final = frozenset({"gen_ai.content.completion.chunk", "First Token Stream Event"})
 _KINDS: Final = {2: "server", 3: "client", 4: "producer", 5: "consumer"}
@@ -130,49 +134,15 @@ def _latency(span: Span) -> dict[str, Any]:
 def _common(span: Span) -> dict[str, Any]:
     """Return the fields that all events of a span have; they are taken from its attributes."""
     attributes = span.attributes
-    resource = dict(span.source.resource)
     tags = parse(first(attributes, "tag.tags"))
-    sdk = [text_of(resource.pop(f"telemetry.sdk.{name}", None)) for name in ("name", "version")]
-    client: dict[str, Any] = {
-        "sdk_version": " ".join(part for part in sdk if part),
-        "platform": text_of(resource.pop("telemetry.sdk.language", None)),
-        "hostname": text_of(first(resource, "host.name")),
-        "instrumentation": span.source.scope,
-    }
-    env = first(resource, "deployment.environment.name", "deployment.environment")
-    user = first(attributes, "user.id", "enduser.id", "traceloop.association.properties.user_id")
-    session = first(
-        attributes,
-        "gen_ai.conversation.id",
-        "session.id",
-        "traceloop.association.properties.session_id",
-    )
-    fields: dict[str, Any] = {
+    fields = {
         "run_id": span.trace_id,
-        "session_id": text_of(session),
-        "user_id": text_of(user or resource.pop("user.id", None)),
-        "env": text_of(env),
-        "release": text_of(resource.pop("service.version", None)),
-        "service": text_of(resource.pop("service.name", None)),
+        "session_id": text_of(first(attributes, *_SESSION)),
+        "user_id": text_of(first(attributes, *_USER)),
         "tags": [text_of(tag) for tag in tags] if isinstance(tags, list) else [],
-        "sample_rate": _sample_rate(span.trace_state),
+        "sample_rate": sample_rate(span.trace_state) if span.trace_state else None,
     }
-    kept, _ = bounded(resource)
-    client["resource"] = kept
-    fields["client"] = _given(client)
-    return _given(fields)
-
-
-def _sample_rate(trace_state: str) -> float | None:
-    """Return the share of traces that the sender kept, as its trace state `ot=th:` tells it."""
-    for member in trace_state.split(","):
-        vendor, _, value = member.strip().partition("=")
-        for part in value.split(";") if vendor == "ot" else []:
-            key, _, digits = part.partition(":")
-            if key == "th" and 0 < len(digits) <= _THRESHOLD_DIGITS and _HEX.issuperset(digits):
-                kept = 1 - int(digits.ljust(_THRESHOLD_DIGITS, "0"), 16) / 16**_THRESHOLD_DIGITS
-                return kept if 0 < kept < 1 else None
-    return None
+    return {**span.source, **given(fields)}
 
 
 def _outcome(span: Span, exceptions: list[SpanEvent]) -> tuple[str, dict[str, str] | None]:
@@ -201,7 +171,7 @@ def _prompt_call(span: Span, main: dict[str, Any]) -> dict[str, Any]:
         "prompt": call.prompt,
         "response": call.response,
         "model": call.model,
-        "response_metadata": _given({**call.metadata, **_rest(span)}),
+        "response_metadata": given({**call.metadata, **_rest(span)}),
     }
     invalid = dict(main.get("invalid_fields", {}))
     for name in ("tokens_input", "tokens_output"):
@@ -234,7 +204,7 @@ def _agent_step(span: Span, main: dict[str, Any], number: int) -> dict[str, Any]
         "step_type": step.kind,
         "input_data": step.input_data,
         "output_data": step.output_data,
-        "context": _given(context),
+        "context": given(context),
     }
 
 
@@ -246,14 +216,14 @@ def _error(span: Span, common: dict[str, Any], exception: SpanEvent, number: int
     stack = text_of(attributes.pop("exception.stacktrace", None))
     attributes.pop("exception.escaped", None)
     kept, _ = bounded(attributes)
-    return _given(
+    return given(
         {
             **common,
             "event_type": "error",
             "event_id": event_id(span.trace_id, span.span_id, number),
             "parent_event_id": event_id(span.trace_id, span.span_id),
             "timestamp": _time(exception.time or span.end or span.start),
-            "error": _given(error),
+            "error": given(error),
             "stack_trace": cut(stack),
             "context": {"span": span.name, "span_id": span.span_id, **kept},
         }
@@ -283,8 +253,3 @@ def _listed(event: SpanEvent, span: Span) -> dict[str, Any]:
     kept, _ = bounded(event.attributes)
     after = {"after_ms": (event.time - span.start) / 1e6} if event.time >= span.start else {}
     return {"name": event.name[:200], **after, **({"attributes": kept} if kept else {})}
-
-
-def _given(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields that say something."""
-    return {name: value for name, value in fields.items() if value not in (None, "", [], {})}

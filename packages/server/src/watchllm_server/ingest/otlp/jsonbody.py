@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
+from watchllm_server.ingest.otlp.source import source_fields
 from watchllm_server.ingest.otlp.span import (
     DEEPER,
     MAX_DEPTH,
@@ -15,7 +16,6 @@ from watchllm_server.ingest.otlp.span import (
     Attributes,
     Export,
     Link,
-    Source,
     Span,
     SpanEvent,
     too_many_values,
@@ -128,7 +128,7 @@ def read_json(body: bytes) -> Export:
         resource = _attributes(export, pairs)
         for scope_spans in resource_spans.scope_spans:
             scope = scope_spans.scope or _Scope()
-            source = Source(resource, f"{scope.name} {scope.version}".strip())
+            source = source_fields(resource, scope.name, scope.version)
             for raw in scope_spans.spans:
                 export.count_span()
                 _add(export, raw, source)
@@ -151,7 +151,7 @@ def _decode(body: bytes) -> _Request:
         raise unreadable(f"{error}") from None
 
 
-def _add(export: Export, raw: Raw, source: Source) -> None:
+def _add(export: Export, raw: Raw, source: dict[str, Any]) -> None:
     try:
         span = _span(export, _as_span(raw), source)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -161,7 +161,7 @@ def _add(export: Export, raw: Raw, source: Source) -> None:
         export.spans.append(span)
 
 
-def _span(export: Export, span: _Span, source: Source) -> Span:
+def _span(export: Export, span: _Span, source: dict[str, Any]) -> Span:
     status = span.status or _Status()
     return Span(
         trace_id=span.trace_id.lower(),

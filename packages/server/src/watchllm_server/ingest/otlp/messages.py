@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from watchllm_server.jsontext import mend_halves
+from watchllm_server.ingest.otlp.values import parse, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,26 +26,6 @@ class Message:
     reasoning: str = ""
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str = ""
-
-
-def parse(value: Any) -> Any:
-    """Return what a JSON text holds, or the value itself when it is no such text."""
-    if not isinstance(value, str):
-        return value
-    text = value.encode("utf-8", "replace")
-    for attempt in (text, mend_halves(text)):
-        try:
-            return msgspec.json.decode(attempt)
-        except (msgspec.DecodeError, RecursionError):
-            continue
-    return value
-
-
-def text_of(value: Any) -> str:
-    """Return a value as text: a text itself, nothing for None, else JSON."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def read_messages(value: Any) -> list[Message]:

@@ -13,13 +13,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from watchllm_server.ingest.otlp import frames
 from watchllm_server.ingest.otlp.frames import BrokenFrameError, parts
+from watchllm_server.ingest.otlp.source import source_fields
 from watchllm_server.ingest.otlp.span import (
     DEEPER,
     MAX_DEPTH,
     Attributes,
     Export,
     Link,
-    Source,
     Span,
     SpanEvent,
     too_many_values,
@@ -84,7 +84,7 @@ def _read_scope(export: Export, resource: Attributes, body: bytes, start: int, e
             spans.append((begin, stop))
     _measure(scope, frames.SCOPE)
     name = InstrumentationScope.FromString(scope)
-    source = Source(resource, f"{name.name} {name.version}".strip())
+    source = source_fields(resource, name.name, name.version)
     for begin, stop in spans:
         export.count_span()
         # A span that cannot be read must not cost its sender the others.
@@ -107,7 +107,7 @@ def _measure(message: bytes, schema: Schema) -> None:
         raise _TooManyError
 
 
-def _span(export: Export, span: SpanMessage, source: Source) -> Span:
+def _span(export: Export, span: SpanMessage, source: dict[str, Any]) -> Span:
     return Span(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),

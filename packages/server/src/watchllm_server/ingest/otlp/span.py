@@ -18,14 +18,6 @@ DEEPER: Final = "[nested too deep]"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where spans come from: the attributes of the resource, and the instrumentation's name."""
-
-    resource: Attributes
-    scope: str
-
-
-@dataclass(frozen=True, slots=True)
 class SpanEvent:
     """Something that happened during a span. The time is in nanoseconds from 1970."""
 
@@ -58,7 +50,8 @@ class Span:
     status_message: str
     trace_state: str
     attributes: Attributes
-    source: Source
+    source: dict[str, Any]
+    """The fields that the events of all spans of this source share."""
     events: list[SpanEvent] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     dropped: int = 0

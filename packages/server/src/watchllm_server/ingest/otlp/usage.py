@@ -5,56 +5,58 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from watchllm_server.ingest.otlp.values import first
+
 if TYPE_CHECKING:
     from watchllm_server.ingest.otlp.span import Attributes
 
 _MAX_COUNT: Final = 2**53
-_INPUT: Final = (
-    "gen_ai.usage.input_tokens",
-    "gen_ai.usage.prompt_tokens",
-    "llm.token_count.prompt",
-    "llm.usage.prompt_tokens",
-)
-_OUTPUT: Final = (
-    "gen_ai.usage.output_tokens",
-    "gen_ai.usage.completion_tokens",
-    "llm.token_count.completion",
-    "llm.usage.completion_tokens",
-)
-_TOTAL: Final = ("gen_ai.usage.total_tokens", "llm.token_count.total", "llm.usage.total_tokens")
-_CACHE_READ: Final = (
-    "gen_ai.usage.cache_read.input_tokens",
-    "gen_ai.usage.cache_read_input_tokens",
-    "llm.token_count.prompt_details.cache_read",
-    "gen_ai.usage.details.cache_read_tokens",
-)
-_CACHE_WRITE: Final = (
-    "gen_ai.usage.cache_creation.input_tokens",
-    "gen_ai.usage.cache_creation_input_tokens",
-    "llm.token_count.prompt_details.cache_write",
-    "gen_ai.usage.details.cache_write_tokens",
-)
-_REASONING: Final = (
-    "gen_ai.usage.reasoning.output_tokens",
-    "gen_ai.usage.reasoning_tokens",
-    "llm.token_count.completion_details.reasoning",
-    "llm.usage.reasoning_tokens",
-    "gen_ai.usage.details.reasoning_tokens",
-)
-_AUDIO_IN: Final = ("llm.token_count.prompt_details.audio",)
-_AUDIO_OUT: Final = ("llm.token_count.completion_details.audio",)
+_MAX_DIGITS: Final = 17
+# By kind, the present name of OpenTelemetry first; the first that is there counts.
+_COUNTS: Final = {
+    "input_tokens": (
+        "gen_ai.usage.input_tokens",
+        "gen_ai.usage.prompt_tokens",
+        "llm.token_count.prompt",
+        "llm.usage.prompt_tokens",
+    ),
+    "output_tokens": (
+        "gen_ai.usage.output_tokens",
+        "gen_ai.usage.completion_tokens",
+        "llm.token_count.completion",
+        "llm.usage.completion_tokens",
+    ),
+    "total_tokens": (
+        "gen_ai.usage.total_tokens",
+        "llm.token_count.total",
+        "llm.usage.total_tokens",
+    ),
+    "cached_tokens": (
+        "gen_ai.usage.cache_read.input_tokens",
+        "gen_ai.usage.cache_read_input_tokens",
+        "llm.token_count.prompt_details.cache_read",
+        "gen_ai.usage.details.cache_read_tokens",
+    ),
+    "cache_write_tokens": (
+        "gen_ai.usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache_creation_input_tokens",
+        "llm.token_count.prompt_details.cache_write",
+        "gen_ai.usage.details.cache_write_tokens",
+    ),
+    "reasoning_tokens": (
+        "gen_ai.usage.reasoning.output_tokens",
+        "gen_ai.usage.reasoning_tokens",
+        "llm.token_count.completion_details.reasoning",
+        "llm.usage.reasoning_tokens",
+        "gen_ai.usage.details.reasoning_tokens",
+    ),
+    "input_audio_tokens": ("llm.token_count.prompt_details.audio",),
+    "output_audio_tokens": ("llm.token_count.completion_details.audio",),
+}
+_KINDS: Final = {name: kind for kind, names in _COUNTS.items() for name in names}
+_RANKS: Final = {name: rank for rank, name in enumerate(_KINDS)}
 _COST: Final = ("llm.cost.total", "gen_ai.usage.cost", "operation.cost")
 _MAX_COST: Final = 1_000_000
-
-
-def first(attributes: Attributes, *names: str) -> Any:
-    """Take all attributes of these names, and return the first that has a value."""
-    found = None
-    for name in names:
-        value = attributes.pop(name, None)
-        if found is None and value is not None and value != "":
-            found = value
-    return found
 
 
 def take_usage(attributes: Attributes) -> dict[str, Any]:
@@ -63,30 +65,29 @@ def take_usage(attributes: Attributes) -> dict[str, Any]:
     `input_tokens` holds the cached ones too. A sender whose parts are more than its whole has
     counted them beside it, as Anthropic's own usage does, and they are added.
     """
-    whole, output = _count(attributes, *_INPUT), _count(attributes, *_OUTPUT)
-    total = _count(attributes, *_TOTAL)
-    read, write = _count(attributes, *_CACHE_READ), _count(attributes, *_CACHE_WRITE)
-    parts = (read or 0) + (write or 0)
+    counts: dict[str, int] = {}
+    for name in sorted(attributes.keys() & _KINDS.keys(), key=_RANKS.__getitem__):
+        count = _count(attributes.pop(name))
+        if count is not None:
+            counts.setdefault(_KINDS[name], count)
+    whole, total = counts.get("input_tokens"), counts.get("total_tokens")
+    parts = counts.get("cached_tokens", 0) + counts.get("cache_write_tokens", 0)
     if whole is not None and parts > whole:
         whole += parts
         total = None
+    output = counts.get("output_tokens")
     if output is None and whole is not None and total is not None and total >= whole:
         output = total - whole
-    inside = {
-        "cached_tokens": read,
-        "cache_write_tokens": write,
-        "audio_tokens": _count(attributes, *_AUDIO_IN),
-    }
-    outside = {
-        "reasoning_tokens": _count(attributes, *_REASONING),
-        "audio_tokens": _count(attributes, *_AUDIO_OUT),
-    }
     usage = {
         "input_tokens": whole,
         "output_tokens": output,
         "total_tokens": total,
-        "input_tokens_details": _known(inside),
-        "output_tokens_details": _known(outside),
+        "input_tokens_details": _details(
+            counts, "cached_tokens", "cache_write_tokens", audio_tokens="input_audio_tokens"
+        ),
+        "output_tokens_details": _details(
+            counts, "reasoning_tokens", audio_tokens="output_audio_tokens"
+        ),
     }
     return {name: value for name, value in usage.items() if value not in (None, {})}
 
@@ -99,14 +100,14 @@ def take_cost(attributes: Attributes) -> float | None:
     return cost if math.isfinite(cost) and 0 <= cost <= _MAX_COST else None
 
 
-def _known(counts: dict[str, int | None]) -> dict[str, int]:
-    return {name: count for name, count in counts.items() if count}
+def _details(counts: dict[str, int], *same: str, **renamed: str) -> dict[str, int]:
+    names = {**{name: name for name in same}, **renamed}
+    return {name: counts[kind] for name, kind in names.items() if counts.get(kind)}
 
 
-def _count(attributes: Attributes, *names: str) -> int | None:
-    value = first(attributes, *names)
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 15:  # noqa: PLR2004 - digits that stay exact
-        value = int(value)
+def _count(value: Any) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        value = int(value[:_MAX_DIGITS])
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):

@@ -1,10 +1,12 @@
-"""How much of a span's own attributes an event keeps."""
+"""Values of attributes: how they are taken, read, and kept within bounds."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+
+from watchllm_server.jsontext import mend_halves
 
 if TYPE_CHECKING:
     from watchllm_server.ingest.otlp.span import Attributes
@@ -47,3 +49,38 @@ def _short(value: Any) -> tuple[Any, int]:
 def cut(text: str) -> str:
     """Return a text of at most 16,000 characters and a mark that says how many there were."""
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}… [{len(text):,} characters]"
+
+
+def first(attributes: Attributes, *names: str) -> Any:
+    """Take all attributes of these names, and return the first that has a value."""
+    found = None
+    for name in names:
+        value = attributes.pop(name, None)
+        if found is None and value is not None and value != "":
+            found = value
+    return found
+
+
+def parse(value: Any) -> Any:
+    """Return what a JSON text holds, or the value itself when it is no such text."""
+    if not isinstance(value, str):
+        return value
+    text = value.encode("utf-8", "replace")
+    for attempt in (text, mend_halves(text)):
+        try:
+            return msgspec.json.decode(attempt)
+        except (msgspec.DecodeError, RecursionError):
+            continue
+    return value
+
+
+def text_of(value: Any) -> str:
+    """Return a value as text: a text itself, nothing for None, else JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def given(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that say something."""
+    return {name: value for name, value in fields.items() if value not in (None, "", [], {})}
