@@ -28,6 +28,8 @@ _CLIENT: Final = 3
 _CALLS: Final = frozenset(
     {"chat", "completion", "text_completion", "generate_content", "embeddings", "embedding", "llm"}
 )
+_OPERATIONS: Final = {"llm": "chat", "embedding": "embeddings"}
+"""What other dialects call the operations of OpenTelemetry."""
 _EMBEDDINGS: Final = frozenset({"embeddings", "embedding"})
 _STEP_TYPES: Final = {
     "execute_tool": "tool_call",
@@ -154,12 +156,10 @@ def take_model_call(span: Span) -> ModelCall:
         template=text_of(first(attributes, "gen_ai.prompt.name")),
     )
     request = _take_request(attributes)
-    if not call.model:
-        call.model = text_of(request.get("model"))
-    if request.get("model") == call.model:
-        del request["model"]
+    asked = asked or request.pop("model", None)
+    call.model = call.model or text_of(asked)
     call.metadata = {
-        "operation": doing,
+        "operation": _OPERATIONS.get(doing, doing),
         "provider": take_provider(attributes),
         "requested_model": asked if asked != call.model else None,
         "usage": usage,
