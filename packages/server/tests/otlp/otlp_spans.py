@@ -7,6 +7,8 @@ from typing import Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from watchllm_server.ingest.otlp.events import events_of
+from watchllm_server.ingest.otlp.protobuf import read_protobuf
 
 TRACE = bytes(range(1, 17))
 SPAN = bytes(range(1, 9))
@@ -73,3 +75,11 @@ def export(*spans: Span, resource: dict[str, Any] | None = None) -> ExportTraceS
     scope_spans.scope.name = "tests"
     scope_spans.spans.extend(spans)
     return request
+
+
+def events(*spans: Span, resource: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Return the events that spans become, in the order of the spans."""
+    found = read_protobuf(export(*spans, resource=resource).SerializeToString())
+    assert found.faults == []
+    numbers: dict[str, int] = {}
+    return [event for each in found.spans for event in events_of(each, numbers)]

@@ -33,7 +33,8 @@ _TRACE_DIGITS, _SPAN_DIGITS = 32, 16
 _MAX_EXCEPTIONS: Final = 16
 _MAX_EVENTS: Final = 32
 _MAX_LINKS: Final = 16
-_END_NS: Final = 2**63
+_END_NS: Final = 9_214_646_400 * 10**9
+"""The end of the year 2261."""
 _UNKNOWN: Final = "the span does not say"
 _USER: Final = ("user.id", "enduser.id", "traceloop.association.properties.user_id")
 _SESSION: Final = (
@@ -62,7 +63,7 @@ def rows_of(export: Export, project_id: str) -> list[Row]:
     for span in sorted(export.spans, key=lambda span: (span.start, span.span_id)):
         try:
             found = [
-                read_event(Raw(_encode(event)), project_id) for event in _events(span, numbers)
+                read_event(Raw(_encode(event)), project_id) for event in events_of(span, numbers)
             ]
         except (FaultySpanError, FaultyEventError) as fault:
             export.faults.append(f"Span {span.span_id[:_SPAN_DIGITS]}: {fault}")
@@ -77,7 +78,11 @@ def event_id(trace_id: str, span_id: str, exception: int | None = None) -> str:
     return str(uuid.uuid5(_IDS, f"{trace_id}/{span_id}{suffix}"))
 
 
-def _events(span: Span, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
+def events_of(span: Span, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
+    """Yield the events of a span, its own first. `numbers` counts the steps of each trace.
+
+    Raises FaultySpanError for a span that cannot be told from others or placed in time.
+    """
     _check(span)
     common = _common(span)
     exceptions = [event for event in span.events if event.name == _EXCEPTION]
@@ -216,13 +221,14 @@ def _error(span: Span, common: dict[str, Any], exception: SpanEvent, number: int
     stack = text_of(attributes.pop("exception.stacktrace", None))
     attributes.pop("exception.escaped", None)
     kept, _ = bounded(attributes)
+    time = exception.time if 0 < exception.time < _END_NS else span.end or span.start
     return given(
         {
             **common,
             "event_type": "error",
             "event_id": event_id(span.trace_id, span.span_id, number),
             "parent_event_id": event_id(span.trace_id, span.span_id),
-            "timestamp": _time(exception.time or span.end or span.start),
+            "timestamp": _time(time),
             "error": given(error),
             "stack_trace": cut(stack),
             "context": {"span": span.name, "span_id": span.span_id, **kept},
@@ -242,7 +248,8 @@ def _rest(span: Span) -> dict[str, Any]:
         "attributes": attributes,
         "events": [_listed(event, span) for event in listed[:_MAX_EVENTS]],
         "links": [
-            {"trace_id": link.trace_id, "span_id": link.span_id} for link in span.links[:_MAX_LINKS]
+            {"trace_id": link.trace_id[:_TRACE_DIGITS], "span_id": link.span_id[:_SPAN_DIGITS]}
+            for link in span.links[:_MAX_LINKS]
         ],
         "left_out": left_out or None,
     }

@@ -52,6 +52,7 @@ def read_protobuf(body: bytes) -> Export:
     try:
         for number, start, end in parts(body, 0, len(body)):
             if number == 1:
+                export.count_values(1)
                 _read_resource(export, body, start, end)
     except (BrokenFrameError, DecodeError):
         raise unreadable("it cannot be read as protobuf") from None

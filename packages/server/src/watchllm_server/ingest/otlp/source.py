@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _HEX: Final = frozenset("0123456789abcdef")
 _THRESHOLD_DIGITS: Final = 14
+_ALL: Final = 16**_THRESHOLD_DIGITS
 
 
 def source_fields(resource: Attributes, scope_name: str, scope_version: str) -> dict[str, Any]:
@@ -40,6 +41,6 @@ def sample_rate(trace_state: str) -> float | None:
         for part in value.split(";") if vendor == "ot" else []:
             key, _, digits = part.partition(":")
             if key == "th" and 0 < len(digits) <= _THRESHOLD_DIGITS and _HEX.issuperset(digits):
-                kept = 1 - int(digits.ljust(_THRESHOLD_DIGITS, "0"), 16) / 16**_THRESHOLD_DIGITS
-                return kept if 0 < kept < 1 else None
+                left_out = int(digits.ljust(_THRESHOLD_DIGITS, "0"), 16)
+                return (_ALL - left_out) / _ALL if left_out else None
     return None

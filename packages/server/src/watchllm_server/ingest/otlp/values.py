@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from watchllm_server.jsontext import mend_halves
+from watchllm_server.jsontext import is_deeper_than, mend_halves
 
 if TYPE_CHECKING:
     from watchllm_server.ingest.otlp.span import Attributes
@@ -15,6 +15,7 @@ MAX_ATTRIBUTES: Final = 128
 MAX_TEXT: Final = 16_000
 _MAX_ALL: Final = 64_000
 _MAX_NAME: Final = 256
+_MAX_LEVELS: Final = 64
 
 
 def bounded(attributes: Attributes) -> tuple[Attributes, int]:
@@ -68,9 +69,10 @@ def parse(value: Any) -> Any:
     text = value.encode("utf-8", "replace")
     for attempt in (text, mend_halves(text)):
         try:
-            return msgspec.json.decode(attempt)
+            found = msgspec.json.decode(attempt)
         except (msgspec.DecodeError, RecursionError):
             continue
+        return value if is_deeper_than(_MAX_LEVELS, attempt) else found
     return value
 
 
