@@ -238,6 +238,80 @@ def test_tool_calls_of_old_names_are_found() -> None:
     assert old["response"] == other["response"] == 'look({"at":"it"})'
 
 
+@pytest.mark.parametrize(
+    ("sent", "prompt"),
+    [
+        ("What now?", "What now?"),
+        ('{"messages": [{"role": "user", "content": "What now?"}]}', "What now?"),
+        ('["What", "now?"]', "user: What\n\nuser: now?"),
+        ('[{"role": "user", "content": [{"type": "text", "text": "What now?"}]}]', "What now?"),
+        ('[{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]', "[image_url]"),
+        ('[{"role": "user", "content": [{"content": "What"}, "now?"]}]', "What\nnow?"),
+        (
+            (
+                '[{"role": "assistant", "content": null, "tool_calls": '
+                '[{"id": "1", "function": {"name": "look", "arguments": "{}"}}]}]'
+            ),
+            "assistant: look({})",
+        ),
+        ("17", "17"),
+        ("null", ""),
+    ],
+)
+def test_messages_in_any_form_become_a_prompt(sent: str, prompt: str) -> None:
+    """A bare text, OpenAI's messages in one list or object, and parts of every kind are read."""
+    assert call({"gen_ai.operation.name": "chat", "gen_ai.prompt": sent})["prompt"] == prompt
+
+
+def test_numbered_content_may_be_parts() -> None:
+    """OpenLLMetry's content in parts is read as such; a text that is other JSON stays a text."""
+    numbered = {
+        "gen_ai.prompt.0.role": "system",
+        "gen_ai.prompt.0.content": '{"answer": "in JSON"}',
+        "gen_ai.prompt.1.role": "user",
+        "gen_ai.prompt.1.content": '[{"type": "text", "text": "Why?"}, {"type": "image_url"}]',
+    }
+
+    event = call({"llm.request.type": "chat", **numbered})
+
+    assert event["prompt"] == 'system: {"answer": "in JSON"}\n\nuser: Why?\n[image_url]'
+
+
+def test_openinference_tells_images_and_leaves_gaps_in_its_counts() -> None:
+    """An image is named without its bytes, and a number without a call is no tool call."""
+    message = "llm.input_messages.0.message.contents"
+    answered = "llm.output_messages.0.message"
+    event = call(
+        {
+            "openinference.span.kind": "LLM",
+            f"{message}.0.message_content.type": "text",
+            f"{message}.0.message_content.text": "What is it?",
+            f"{message}.1.message_content.type": "image",
+            f"{message}.1.message_content.image.image.url": "data:image/png;base64,iVBO",
+            f"{answered}.content": "Let me see.",
+            f"{answered}.tool_calls.0.tool_call.id": "0",
+            f"{answered}.tool_calls.1.tool_call.function.name": "look",
+        }
+    )
+
+    assert event["prompt"] == "What is it?\n[image]"
+    assert event["response"] == "Let me see.\nlook()"
+    assert event["response_metadata"]["tool_calls"] == [{"name": "look"}]
+
+
+@pytest.mark.parametrize(
+    ("sent", "prompt"),
+    [
+        ('{"model": "m", "input": "one"}', "one"),
+        ('{"model": "m", "input": ["one", "two"]}', '["one","two"]'),
+        ("one", "one"),
+    ],
+)
+def test_the_input_of_embeddings_is_found_in_the_request(sent: str, prompt: str) -> None:
+    """Where the texts are told nowhere else, the request's `input` is the prompt."""
+    assert call({"openinference.span.kind": "EMBEDDING", "input.value": sent})["prompt"] == prompt
+
+
 def test_numbered_messages_keep_their_order() -> None:
     """The tenth message stands after the second, whatever the order of the attributes."""
     given = {f"llm.input_messages.{n}.message.content": str(n) for n in (10, 2, 0)}

@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from otlp_spans import SPAN, TRACE, attributes, export, span
+from otlp_spans import SPAN, START, TRACE, attributes, export, span
 
 if TYPE_CHECKING:
     from conftest import Account
@@ -170,6 +170,72 @@ def test_another_content_type_is_415(account: Account) -> None:
 
     assert status == 415
     assert b"application/x-protobuf or application/json" in content
+
+
+def json_export(**fields: Any) -> bytes:
+    """Return the export of one span in JSON, with these fields."""
+    ids = {"traceId": TRACE.hex().upper(), "spanId": SPAN.hex().upper()}
+    one = {**ids, "startTimeUnixNano": str(START), "endTimeUnixNano": START + 1, **fields}
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [one]}]}]}).encode()
+
+
+def test_json_is_read_as_leniently_as_it_is_written(account: Account) -> None:
+    """Ids in capitals, kinds by name, numbers as texts, nulls and unknown fields are taken."""
+    values = [
+        {"key": "big", "value": {"intValue": str(2**60)}},
+        {"key": "small", "value": {"intValue": 7}},
+        {"key": "odd", "value": {"doubleValue": "NaN"}},
+        {"key": "raw", "value": {"bytesValue": "AQID"}},
+        {"key": "none", "value": None},
+        {"key": "empty", "value": {}},
+        {"key": "pairs", "value": {"kvlistValue": {"values": [{"key": "a"}]}}},
+    ]
+    body = json_export(
+        kind="SPAN_KIND_CLIENT", parentSpanId=None, attributes=values, ownField={"a": [1]},
+        events=[{"name": "exception", "timeUnixNano": str(START)}],
+        links=[{"traceId": TRACE.hex(), "spanId": SPAN.hex()}],
+        status={"code": "STATUS_CODE_ERROR"},
+    )  # fmt: skip
+
+    assert post(account, body, **JSON) == (200, b"{}")
+    step = next(event for event in run(account) if event["event_type"] == "agent_step")
+    assert (step["status"], step["step_type"]) == ("error", "tool_call")
+    assert step["context"]["attributes"] == {
+        "big": 2**60, "small": 7, "odd": "nan", "raw": "AQID", "none": None, "empty": None,
+        "pairs": {"a": None},
+    }  # fmt: skip
+
+
+def test_half_a_character_does_not_cost_an_export(account: Account) -> None:
+    """A name that was cut within a surrogate pair is mended."""
+    assert post(account, json_export(name="cut \ud83d"), **JSON) == (200, b"{}")
+    assert run(account)[0]["step_name"] == "cut \ufffd"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"name": 7}, {"startTimeUnixNano": "soon"}, {"startTimeUnixNano": -5}]
+)
+def test_a_span_of_wrong_types_is_refused_with_a_reason(
+    account: Account, wrong: dict[str, Any]
+) -> None:
+    """A span of a wrong type is counted in the partial success, and says what is wrong."""
+    status, content = post(account, json_export(**wrong), **JSON)
+
+    found = json.loads(content)["partialSuccess"]
+    assert (status, found["rejectedSpans"]) == (200, "1")
+    assert found["errorMessage"]
+
+
+def test_many_refused_spans_are_told_in_short(account: Account) -> None:
+    """The first reasons are given in full, and the others are counted."""
+    request = export(*(span(span_id=b"") for _ in range(8)))
+
+    _, content = post(account, request.SerializeToString())
+
+    found = ExportTraceServiceResponse.FromString(content).partial_success
+    assert found.rejected_spans == 8
+    assert found.error_message.endswith("And 3 more.")
+    assert found.error_message.count("spanId must be") == 5
 
 
 def test_an_empty_export_is_a_success(account: Account) -> None:

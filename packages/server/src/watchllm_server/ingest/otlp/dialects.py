@@ -53,7 +53,9 @@ _MODEL: Final = (
     "gen_ai.request.model",
     "llm.model_name",
     "llm.response.model",
+    "llm.response.model_name",
     "llm.request.model",
+    "llm.request.model_name",
     "embedding.model_name",
     "reranker.model_name",
 )
@@ -67,6 +69,11 @@ _INDEXED_MESSAGES: Final = {
     "llm.completions.": (1, indexed_message),
 }
 _INDEXED: Final = tuple(_INDEXED_MESSAGES)
+_FINISH: Final = (
+    "gen_ai.response.finish_reasons",
+    "llm.finish_reason",
+    "anthropic.message.stop_reason",
+)
 _PROMPT_EVENTS: Final = {
     "gen_ai.system.message": "system",
     "gen_ai.user.message": "user",
@@ -189,6 +196,7 @@ def take_step(span: Span) -> Step:
                 "gen_ai.input.messages",
                 "gen_ai.retrieval.query.text",
                 "traceloop.entity.input",
+                "pydantic_ai.all_messages",
                 "input.value",
             )
         ),
@@ -199,6 +207,7 @@ def take_step(span: Span) -> Step:
                 "gen_ai.output.messages",
                 "gen_ai.retrieval.documents",
                 "traceloop.entity.output",
+                "final_result",
                 "output.value",
             )
         ),
@@ -305,14 +314,15 @@ def _take_request(attributes: Attributes) -> dict[str, Any]:
     """Take the settings of the request and return them by their plain names."""
     given = parse(first(attributes, "llm.invocation_parameters", "embedding.invocation_parameters"))
     request = dict(given) if isinstance(given, dict) else {}
-    request.pop("messages", None)
+    for name in ("messages", "model_name"):
+        request.pop(name, None)
     for name in [name for name in attributes if name.startswith("gen_ai.request.")]:
         request[name.removeprefix("gen_ai.request.")] = attributes.pop(name)
-    return request
+    return {name: value for name, value in request.items() if value is not None}
 
 
 def _take_finish(attributes: Attributes, answering: list[Message]) -> Any:
-    reasons = first(attributes, "gen_ai.response.finish_reasons", "llm.finish_reason")
+    reasons = first(attributes, *_FINISH)
     if isinstance(reasons, list) and len(reasons) == 1:
         return reasons[0]
     return reasons or next((each.finish_reason for each in answering if each.finish_reason), None)

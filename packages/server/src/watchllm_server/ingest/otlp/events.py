@@ -19,6 +19,7 @@ from watchllm_server.ingest.otlp.dialects import (
     take_provider,
     take_step,
 )
+from watchllm_server.ingest.otlp.retold import find_retold
 from watchllm_server.ingest.otlp.source import sample_rate
 from watchllm_server.ingest.otlp.values import bounded, cut, first, given, parse, text_of
 
@@ -60,10 +61,13 @@ def rows_of(export: Export, project_id: str) -> list[Row]:
     """
     rows: list[Row] = []
     numbers: dict[str, int] = {}
+    retold = find_retold(export.spans)
     for span in sorted(export.spans, key=lambda span: (span.start, span.span_id)):
+        outer = retold.get((span.trace_id, span.span_id))
         try:
             found = [
-                read_event(Raw(_encode(event)), project_id) for event in events_of(span, numbers)
+                read_event(Raw(_encode(event)), project_id)
+                for event in events_of(span, numbers, outer)
             ]
         except (FaultySpanError, FaultyEventError) as fault:
             export.faults.append(f"Span {span.span_id[:_SPAN_DIGITS]}: {fault}")
@@ -78,9 +82,12 @@ def event_id(trace_id: str, span_id: str, exception: int | None = None) -> str:
     return str(uuid.uuid5(_IDS, f"{trace_id}/{span_id}{suffix}"))
 
 
-def events_of(span: Span, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
+def events_of(
+    span: Span, numbers: dict[str, int], outer: Span | None = None
+) -> Iterator[dict[str, Any]]:
     """Yield the events of a span, its own first. `numbers` counts the steps of each trace.
 
+    With `outer`, the span tells again of the call of that span, and is a step that names it.
     Raises FaultySpanError for a span that cannot be told from others or placed in time.
     """
     _check(span)
@@ -99,11 +106,11 @@ def events_of(span: Span, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
         main["parent_event_id"] = event_id(span.trace_id, span.parent_span_id)
     if error:
         main["error"] = error
-    if is_model_call(span.attributes):
+    if outer is None and is_model_call(span.attributes):
         yield _prompt_call(span, main)
     else:
         numbers[span.trace_id] = numbers.get(span.trace_id, 0) + 1
-        yield _agent_step(span, main, numbers[span.trace_id])
+        yield _agent_step(span, main, numbers[span.trace_id], outer)
     for number, exception in enumerate(exceptions[:_MAX_EXCEPTIONS]):
         yield _error(span, common, exception, number)
 
@@ -193,10 +200,13 @@ def _prompt_call(span: Span, main: dict[str, Any]) -> dict[str, Any]:
     return event
 
 
-def _agent_step(span: Span, main: dict[str, Any], number: int) -> dict[str, Any]:
+def _agent_step(
+    span: Span, main: dict[str, Any], number: int, outer: Span | None
+) -> dict[str, Any]:
     step = take_step(span)
     context = {
         **step.context,
+        "same_call_as": event_id(outer.trace_id, outer.span_id) if outer else None,
         "provider": take_provider(span.attributes),
         "kind": _KINDS.get(span.kind),
         **_rest(span),

@@ -118,7 +118,9 @@ def openinference_message(group: Attributes) -> Message:
     for call in take_indexed(inner, "tool_calls."):
         plain = {name.removeprefix("tool_call."): value for name, value in call.items()}
         function = {name: plain.get(f"function.{name}") for name in ("name", "arguments")}
-        message.tool_calls.append(_tool_call({"id": plain.get("id"), "function": function}))
+        # Where text stands between the calls, its place in the count is an empty call.
+        if function["name"]:
+            message.tool_calls.append(_tool_call({"id": plain.get("id"), "function": function}))
     return message
 
 

@@ -39,6 +39,7 @@ _COUNTS: Final = {
     ),
     "cache_write_tokens": (
         "gen_ai.usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache_write.input_tokens",
         "gen_ai.usage.cache_creation_input_tokens",
         "llm.token_count.prompt_details.cache_write",
         "gen_ai.usage.details.cache_write_tokens",
@@ -54,9 +55,15 @@ _COUNTS: Final = {
     "output_audio_tokens": ("llm.token_count.completion_details.audio",),
 }
 _KINDS: Final = {name: kind for kind, names in _COUNTS.items() for name in names}
+_MAIN: Final = frozenset(_COUNTS["input_tokens"] + _COUNTS["output_tokens"])
 _RANKS: Final = {name: rank for rank, name in enumerate(_KINDS)}
 _COST: Final = ("llm.cost.total", "gen_ai.usage.cost", "operation.cost")
 _MAX_COST: Final = 1_000_000
+
+
+def tells_usage(attributes: Attributes) -> bool:
+    """Return whether a span says how many tokens went in or out."""
+    return not _MAIN.isdisjoint(attributes)
 
 
 def take_usage(attributes: Attributes) -> dict[str, Any]:
