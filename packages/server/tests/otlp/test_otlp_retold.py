@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from otlp_spans import CALL, SPAN, START, TRACE, export, pairs, span
+from otlp_spans import CALL, SPAN, START, TRACE, attributes, export, pairs, span
 from watchllm_server.ingest.otlp.events import event_id, events_of
 from watchllm_server.ingest.otlp.protobuf import read_protobuf
 from watchllm_server.ingest.otlp.retold import find_retold
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 MS = 1_000_000
+OTHER = {"gen_ai.usage.output_tokens": 46}
 
 
 def told(name: bytes, start: int, end: int, answer: str = "msg_1", **fields: Any) -> Span:
@@ -62,11 +63,18 @@ def test_the_id_of_an_answer_tells_the_same_call_in_another_trace() -> None:
         (told(b"first", 0, 9, ""), told(b"second", 1, 8, "")),
         (told(b"first", 0, 9, attributes=[]), told(b"second", 1, 8, parent_span_id=b"first___")),
         (told(b"first", 0, 9, parent_span_id=b"first___"),),
+        (
+            told(b"first", 0, 9, ""),
+            told(b"second", 1, 8, parent_span_id=b"first___", attributes=attributes(**OTHER)),
+        ),
     ],
-    ids=["one after the other", "overlapping", "other answers", "no answers", "a step", "itself"],
+    ids=[
+        *("one after the other", "overlapping", "other answers", "no answers", "a step", "itself"),
+        "other tokens",
+    ],
 )
 def test_other_calls_are_calls_of_their_own(spans: tuple[Span, ...]) -> None:
-    """Only an answer's id and time together, or a call as the parent, make two spans one call."""
+    """Only an answer's id within its time, or a parent of as many tokens, make two spans one call."""
     assert retold(*spans) == {}
 
 

@@ -1,14 +1,14 @@
 """What the attributes of a span mean: OpenTelemetry GenAI, OpenInference, OpenLLMetry.
 
-The names are written out: no package has them all, and those of OpenTelemetry are on the move. Each
-function takes from the attributes what it understands, and leaves the rest to be kept as it is.
+Each function takes from the attributes what it understands; the rest is kept as it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from watchllm_server.ingest.otlp import names
 from watchllm_server.ingest.otlp.messages import (
     Message,
     answer,
@@ -18,8 +18,8 @@ from watchllm_server.ingest.otlp.messages import (
     read_messages,
     take_indexed,
 )
-from watchllm_server.ingest.otlp.usage import take_cost, take_usage
-from watchllm_server.ingest.otlp.values import first, parse, text_of
+from watchllm_server.ingest.otlp.usage import cost_of, take_usage
+from watchllm_server.ingest.otlp.values import parse, text_of
 
 if TYPE_CHECKING:
     from watchllm_server.ingest.otlp.span import Attributes, Span
@@ -48,18 +48,6 @@ _PROVIDERS: Final = {
     "ibm.watsonx.ai": "watsonx",
     "x_ai": "x-ai",
 }
-_MODEL: Final = (
-    "gen_ai.response.model",
-    "gen_ai.request.model",
-    "llm.model_name",
-    "llm.response.model",
-    "llm.response.model_name",
-    "llm.request.model",
-    "llm.request.model_name",
-    "embedding.model_name",
-    "reranker.model_name",
-)
-_PROVIDER: Final = ("gen_ai.provider.name", "llm.provider", "gen_ai.system", "llm.system")
 _INDEXED_MESSAGES: Final = {
     "llm.input_messages.": (0, openinference_message),
     "gen_ai.prompt.": (0, indexed_message),
@@ -69,11 +57,6 @@ _INDEXED_MESSAGES: Final = {
     "llm.completions.": (1, indexed_message),
 }
 _INDEXED: Final = tuple(_INDEXED_MESSAGES)
-_FINISH: Final = (
-    "gen_ai.response.finish_reasons",
-    "llm.finish_reason",
-    "anthropic.message.stop_reason",
-)
 _PROMPT_EVENTS: Final = {
     "gen_ai.system.message": "system",
     "gen_ai.user.message": "user",
@@ -83,17 +66,10 @@ _PROMPT_EVENTS: Final = {
 _OLD_PROMPT_EVENT, _OLD_ANSWER_EVENT = "gen_ai.content.prompt", "gen_ai.content.completion"
 _CHOICE_EVENT: Final = "gen_ai.choice"
 _DETAILS_EVENT: Final = "gen_ai.client.inference.operation.details"
-# What says no more than what is understood already, or repeats it in another form.
-_REPEATED: Final = (
-    "gen_ai.operation.name",
-    "input.mime_type",
-    "output.mime_type",
-    "llm.is_streaming",
-    "gen_ai.is_streaming",
-    "openinference.span.kind",
-    "traceloop.span.kind",
-    "llm.request.type",
-)
+_FIRST_CHUNK_EVENT: Final = "First Token Stream Event"
+_SETTING: Final = "gen_ai.request."
+_MODELS: Final = frozenset(names.MODEL + names.REQUESTED)
+_MODEL_SIGNS: Final = frozenset((*names.PROVIDER, *names.INPUT_TOKENS))
 
 
 @dataclass(slots=True)
@@ -106,7 +82,7 @@ class ModelCall:
     usage: dict[str, Any]
     cost: float | None
     template: str
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -116,17 +92,12 @@ class Step:
     kind: str
     input_data: dict[str, Any]
     output_data: dict[str, Any]
-    context: dict[str, Any] = field(default_factory=dict)
+    context: dict[str, Any]
 
 
 def operation(attributes: Attributes) -> str:
     """Return what a span does, in the words of its dialect in lower case; empty when unsaid."""
-    for name in (
-        "gen_ai.operation.name",
-        "openinference.span.kind",
-        "llm.request.type",
-        "traceloop.span.kind",
-    ):
+    for name in names.OPERATION:
         value = attributes.get(name)
         if isinstance(value, str) and value:
             return value.lower()
@@ -138,9 +109,7 @@ def is_model_call(attributes: Attributes) -> bool:
     doing = operation(attributes)
     if doing:
         return doing in _CALLS
-    return any(name in attributes for name in _MODEL) and any(
-        name in attributes for name in (*_PROVIDER, "gen_ai.usage.input_tokens")
-    )
+    return not (_MODELS.isdisjoint(attributes) or _MODEL_SIGNS.isdisjoint(attributes))
 
 
 def take_model_call(span: Span) -> ModelCall:
@@ -148,108 +117,79 @@ def take_model_call(span: Span) -> ModelCall:
     attributes = span.attributes
     doing = operation(attributes)
     embedding = doing in _EMBEDDINGS
-    asked = attributes.get("gen_ai.request.model") or attributes.get("llm.request.model")
-    model = text_of(first(attributes, *_MODEL))
-    asking, answering = _take_messages(span)
+    known = names.CALL.take(attributes)
+    asking, answering = _take_messages(span, known)
     usage = take_usage(attributes)
     if embedding and "input_tokens" in usage:
         usage.setdefault("output_tokens", 0)
-    call = ModelCall(
+    settings = _take_settings(attributes, known)
+    requested = known.get("requested") or settings.pop("model", None)
+    model = text_of(known.get("model") or requested)
+    return ModelCall(
         model=model,
-        prompt=conversation(asking) or _take_input(attributes, embedding=embedding),
-        response="" if embedding else answer(answering) or _take_output(attributes),
+        prompt=conversation(asking) or _input(attributes, known, embedding=embedding),
+        response="" if embedding else answer(answering) or text_of(known.get("output")),
         usage=usage,
-        cost=take_cost(attributes),
-        template=text_of(first(attributes, "gen_ai.prompt.name")),
+        cost=cost_of(known.get("cost")),
+        template=text_of(known.get("template")),
+        metadata={
+            "operation": _OPERATIONS.get(doing, doing),
+            "provider": provider(known),
+            "requested_model": requested if requested != model else None,
+            "usage": usage,
+            "finish_reason": _finish(known.get("finish"), answering),
+            "response_id": known.get("response id"),
+            "time_to_first_token_ms": _first_token(span, known.get("first token")),
+            "reasoning": "".join(message.reasoning for message in answering),
+            "tool_calls": [each for message in answering for each in message.tool_calls],
+            "tools": _take_tools(attributes, known),
+            "request": settings,
+        },
     )
-    request = _take_request(attributes)
-    asked = asked or request.pop("model", None)
-    call.model = call.model or text_of(asked)
-    call.metadata = {
-        "operation": _OPERATIONS.get(doing, doing),
-        "provider": take_provider(attributes),
-        "requested_model": asked if asked != call.model else None,
-        "usage": usage,
-        "finish_reason": _take_finish(attributes, answering),
-        "response_id": first(attributes, "gen_ai.response.id"),
-        "time_to_first_token_ms": _take_first_token(span),
-        "reasoning": "".join(message.reasoning for message in answering),
-        "tool_calls": [each for message in answering for each in message.tool_calls],
-        "tools": _take_tools(attributes),
-        "request": request,
-    }
-    for name in (*_REPEATED, "input.value", "output.value"):
-        attributes.pop(name, None)
-    return call
 
 
 def take_step(span: Span) -> Step:
     """Take from a span what is known of work that is no call of a model."""
-    attributes = span.attributes
-    doing = operation(attributes)
-    step = Step(
+    doing = operation(span.attributes)
+    known = names.STEP.take(span.attributes)
+    return Step(
         kind=_STEP_TYPES.get(doing) or ("tool_call" if span.kind == _CLIENT else "reasoning"),
-        input_data=_as_object(
-            first(
-                attributes,
-                "gen_ai.tool.call.arguments",
-                "gen_ai.input.messages",
-                "gen_ai.retrieval.query.text",
-                "traceloop.entity.input",
-                "pydantic_ai.all_messages",
-                "input.value",
-            )
-        ),
-        output_data=_as_object(
-            first(
-                attributes,
-                "gen_ai.tool.call.result",
-                "gen_ai.output.messages",
-                "gen_ai.retrieval.documents",
-                "traceloop.entity.output",
-                "final_result",
-                "output.value",
-            )
-        ),
+        input_data=_as_object(known.get("input")),
+        output_data=_as_object(known.get("output")),
+        context={"operation": doing, "provider": provider(known)},
     )
-    step.context = {"operation": doing}
-    for name in _REPEATED:
-        attributes.pop(name, None)
-    return step
 
 
-def take_provider(attributes: Attributes) -> str:
-    """Take the provider and return it by the name of the price lists, in lower case."""
-    name = text_of(first(attributes, *_PROVIDER)).lower()
+def provider(known: dict[str, Any]) -> str:
+    """Return the provider by the name of the price lists, in lower case; empty when unsaid."""
+    name = text_of(known.get("provider")).lower()
     return _PROVIDERS.get(name, name)
 
 
-def _take_messages(span: Span) -> tuple[list[Message], list[Message]]:
+def _take_messages(span: Span, known: dict[str, Any]) -> tuple[list[Message], list[Message]]:
     """Take the messages to the model and those of its answer, from wherever the dialect has them.
 
     Where two places tell the same, as during a change of names, the first one counts.
     """
-    attributes = span.attributes
-    given = _messages_of_events(span)
-    indexed = _take_indexed_messages(attributes)
-    asking = [
-        read_messages(first(attributes, "gen_ai.input.messages")),
-        indexed[0],
-        read_messages(first(attributes, "gen_ai.prompt", "llm.prompts")),
-        given[0],
-    ]
-    answering = [
-        read_messages(first(attributes, "gen_ai.output.messages")),
-        indexed[1],
-        read_messages(first(attributes, "gen_ai.completion", "llm.completions")),
-        given[1],
-    ]
-    asked = next((messages for messages in asking if messages), [])
-    instructions = read_messages(first(attributes, "gen_ai.system_instructions"))
+    told = _messages_of_events(span)
+    indexed = _take_indexed_messages(span.attributes)
+    asked = (
+        read_messages(known.get("asked"))
+        or indexed[0]
+        or read_messages(known.get("asked in one text"))
+        or told[0]
+    )
+    answered = (
+        read_messages(known.get("answered"))
+        or indexed[1]
+        or read_messages(known.get("answered in one text"))
+        or told[1]
+    )
+    instructions = read_messages(known.get("instructions"))
     if instructions:
         text = "\n".join(each.text for each in instructions)
         asked = [Message("system", text), *asked]
-    return asked, next((messages for messages in answering if messages), [])
+    return asked, answered
 
 
 def _take_indexed_messages(attributes: Attributes) -> tuple[list[Message], list[Message]]:
@@ -289,14 +229,14 @@ def _messages_of_events(span: Span) -> tuple[list[Message], list[Message]]:
     return asking, answering
 
 
-def _take_input(attributes: Attributes, *, embedding: bool) -> str:
+def _input(attributes: Attributes, known: dict[str, Any], *, embedding: bool) -> str:
     texts = [
         text_of(group.get("embedding.text"))
         for group in take_indexed(attributes, "embedding.embeddings.")
     ]
-    value = first(attributes, "input.value", "traceloop.entity.input")
     if any(texts):
         return "\n".join(texts)
+    value = known.get("input")
     asked = parse(value)
     if isinstance(asked, dict):
         if embedding and "input" in asked:
@@ -306,49 +246,39 @@ def _take_input(attributes: Attributes, *, embedding: bool) -> str:
     return text_of(value)
 
 
-def _take_output(attributes: Attributes) -> str:
-    return text_of(first(attributes, "output.value", "traceloop.entity.output"))
-
-
-def _take_request(attributes: Attributes) -> dict[str, Any]:
+def _take_settings(attributes: Attributes, known: dict[str, Any]) -> dict[str, Any]:
     """Take the settings of the request and return them by their plain names."""
-    given = parse(first(attributes, "llm.invocation_parameters", "embedding.invocation_parameters"))
-    request = dict(given) if isinstance(given, dict) else {}
+    given = parse(known.get("settings"))
+    settings = dict(given) if isinstance(given, dict) else {}
     for name in ("messages", "model_name"):
-        request.pop(name, None)
-    for name in [name for name in attributes if name.startswith("gen_ai.request.")]:
-        request[name.removeprefix("gen_ai.request.")] = attributes.pop(name)
-    return {name: value for name, value in request.items() if value is not None}
+        settings.pop(name, None)
+    for name in [name for name in attributes if name.startswith(_SETTING)]:
+        settings[name.removeprefix(_SETTING)] = attributes.pop(name)
+    return {name: value for name, value in settings.items() if value is not None}
 
 
-def _take_finish(attributes: Attributes, answering: list[Message]) -> Any:
-    reasons = first(attributes, *_FINISH)
+def _finish(reasons: Any, answering: list[Message]) -> Any:
     if isinstance(reasons, list) and len(reasons) == 1:
         return reasons[0]
     return reasons or next((each.finish_reason for each in answering if each.finish_reason), None)
 
 
-def _take_first_token(span: Span) -> float | None:
-    seconds = first(
-        span.attributes,
-        "gen_ai.response.time_to_first_chunk",
-        "gen_ai.server.time_to_first_token",
-    )
+def _first_token(span: Span, seconds: Any) -> float | None:
     if isinstance(seconds, int | float):
         return round(1_000 * seconds, 3)
     for event in span.events:
-        if event.name == "First Token Stream Event" and event.time >= span.start:
+        if event.name == _FIRST_CHUNK_EVENT and event.time >= span.start:
             return (event.time - span.start) / 1e6
     return None
 
 
-def _take_tools(attributes: Attributes) -> Any:
+def _take_tools(attributes: Attributes, known: dict[str, Any]) -> Any:
     listed = [
         parse(next(iter(group.values())))
         for group in take_indexed(attributes, "llm.tools.")
         if group
     ]
-    return listed or parse(first(attributes, "gen_ai.tool.definitions"))
+    return listed or parse(known.get("tools"))
 
 
 def _as_object(value: Any) -> dict[str, Any]:

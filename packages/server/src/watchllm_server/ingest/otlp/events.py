@@ -13,15 +13,11 @@ import msgspec
 from msgspec import Raw
 
 from watchllm_server.events import FaultyEventError, Row, read_event
-from watchllm_server.ingest.otlp.dialects import (
-    is_model_call,
-    take_model_call,
-    take_provider,
-    take_step,
-)
+from watchllm_server.ingest.otlp import names
+from watchllm_server.ingest.otlp.dialects import is_model_call, take_model_call, take_step
 from watchllm_server.ingest.otlp.retold import find_retold
 from watchllm_server.ingest.otlp.source import sample_rate
-from watchllm_server.ingest.otlp.values import bounded, cut, first, given, parse, text_of
+from watchllm_server.ingest.otlp.values import bounded, cut, given, parse, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,12 +33,6 @@ _MAX_LINKS: Final = 16
 _END_NS: Final = 9_214_646_400 * 10**9
 """The end of the year 2261."""
 _UNKNOWN: Final = "the span does not say"
-_USER: Final = ("user.id", "enduser.id", "traceloop.association.properties.user_id")
-_SESSION: Final = (
-    "gen_ai.conversation.id",
-    "session.id",
-    "traceloop.association.properties.session_id",
-)
 _EXCEPTION: Final = "exception"
 _NOISE: Final = frozenset({"gen_ai.content.completion.chunk", "First Token Stream Event"})
 _KINDS: Final = {2: "server", 3: "client", 4: "producer", 5: "consumer"}
@@ -91,9 +81,10 @@ def events_of(
     Raises FaultySpanError for a span that cannot be told from others or placed in time.
     """
     _check(span)
-    common = _common(span)
+    known = names.SPAN.take(span.attributes)
+    common = _common(span, known)
     exceptions = [event for event in span.events if event.name == _EXCEPTION]
-    status, error = _outcome(span, exceptions)
+    status, error = _outcome(span, text_of(known.get("error")), exceptions)
     main = {
         **common,
         "event_id": event_id(span.trace_id, span.span_id),
@@ -143,22 +134,22 @@ def _latency(span: Span) -> dict[str, Any]:
     return {"latency_ms": 0, "invalid_fields": {"latency_ms": "the span's times do not tell"}}
 
 
-def _common(span: Span) -> dict[str, Any]:
-    """Return the fields that all events of a span have; they are taken from its attributes."""
-    attributes = span.attributes
-    tags = parse(first(attributes, "tag.tags"))
+def _common(span: Span, known: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that all events of a span have."""
+    tags = parse(known.get("tags"))
     fields = {
         "run_id": span.trace_id,
-        "session_id": text_of(first(attributes, *_SESSION)),
-        "user_id": text_of(first(attributes, *_USER)),
+        "session_id": text_of(known.get("session")),
+        "user_id": text_of(known.get("user")),
         "tags": [text_of(tag) for tag in tags] if isinstance(tags, list) else [],
         "sample_rate": sample_rate(span.trace_state) if span.trace_state else None,
     }
     return {**span.source, **given(fields)}
 
 
-def _outcome(span: Span, exceptions: list[SpanEvent]) -> tuple[str, dict[str, str] | None]:
-    kind = text_of(first(span.attributes, "error.type"))
+def _outcome(
+    span: Span, kind: str, exceptions: list[SpanEvent]
+) -> tuple[str, dict[str, str] | None]:
     failed = span.failed or kind != ""
     message = span.status_message
     if exceptions:
@@ -207,7 +198,6 @@ def _agent_step(
     context = {
         **step.context,
         "same_call_as": event_id(outer.trace_id, outer.span_id) if outer else None,
-        "provider": take_provider(span.attributes),
         "kind": _KINDS.get(span.kind),
         **_rest(span),
     }

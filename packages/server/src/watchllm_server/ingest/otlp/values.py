@@ -85,4 +85,4 @@ def text_of(value: Any) -> str:
 
 def given(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields that say something."""
-    return {name: value for name, value in fields.items() if value not in (None, "", [], {})}
+    return {name: value for name, value in fields.items() if value or value == 0}
