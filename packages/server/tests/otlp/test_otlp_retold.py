@@ -74,7 +74,7 @@ def test_the_id_of_an_answer_tells_the_same_call_in_another_trace() -> None:
     ],
 )
 def test_other_calls_are_calls_of_their_own(spans: tuple[Span, ...]) -> None:
-    """Only an answer's id within its time, or a parent of as many tokens, make two spans one call."""
+    """An answer's id within its time, or a parent of as many tokens: else two calls are two."""
     assert retold(*spans) == {}
 
 

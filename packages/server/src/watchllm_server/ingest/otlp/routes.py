@@ -37,7 +37,7 @@ _READERS: Final[dict[str, Callable[[bytes], Export]]] = {
     "application/protobuf": read_protobuf,
     _JSON: read_json,
 }
-_ON_THE_LOOP: Final = 100_000
+_ON_THE_LOOP: Final = 400_000
 """Bytes up to which a body is decoded at once: handing it to a thread would take longer."""
 _SHOWN_FAULTS: Final = 5
 _CODES: Final = {
