@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from watchllm_server.ingest.otlp.events import events_of
 from watchllm_server.ingest.otlp.protobuf import read_protobuf
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TRACE = bytes(range(1, 17))
 SPAN = bytes(range(1, 9))
@@ -83,3 +86,17 @@ def events(*spans: Span, resource: dict[str, Any] | None = None) -> list[dict[st
     assert found.faults == []
     numbers: dict[str, int] = {}
     return [event for each in found.spans for event in events_of(each, numbers)]
+
+
+def call(given: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+    """Return the event of a span of these attributes, which must be a prompt call."""
+    (event, *_) = events(span(attributes=pairs(dict(given)), **fields))
+    assert event["event_type"] == "prompt_call"
+    return event
+
+
+def step(given: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+    """Return the event of a span of these attributes, which must be an agent step."""
+    (event, *_) = events(span(attributes=pairs(dict(given)), **fields))
+    assert event["event_type"] == "agent_step"
+    return event
