@@ -13,7 +13,7 @@ import pytest
 from conftest import prompt_call
 from msgspec import Raw
 from watchllm_server.errors import Problem, StoreError
-from watchllm_server.events import Row, read_event
+from watchllm_server.events import read_event
 from watchllm_server.ingest.commit import GroupCommit
 from watchllm_server.query.events import page_of_events
 from watchllm_server.query.filter import Filter
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from watchllm_server.events import Call
+    from watchllm_server.rows import Call, Row
     from watchllm_server.store.embedded import EmbeddedStore
 
 

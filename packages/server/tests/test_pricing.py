@@ -10,7 +10,7 @@ import pytest
 from conftest import utc
 from hypothesis import given
 from hypothesis import strategies as st
-from watchllm_server.events import Call
+from watchllm_server.rows import Call
 
 if TYPE_CHECKING:
     from watchllm_server.pricing import Prices

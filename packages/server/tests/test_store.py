@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 from watchllm_server.errors import StoreError
-from watchllm_server.events import Row, read_event
+from watchllm_server.events import read_event
 from watchllm_server.query.events import event_by_id
 from watchllm_server.store.files import migrations
 from watchllm_server.store.parameters import format_parameters
 
 if TYPE_CHECKING:
+    from watchllm_server.rows import Row
     from watchllm_server.store.embedded import EmbeddedStore
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -105,7 +106,7 @@ def test_a_group_that_cannot_be_read_is_an_error_and_stores_nothing(store: Embed
     project = str(uuid.uuid4())
     good = row(project, json.dumps(prompt_call(event_id="good")))
     bad = row(project, json.dumps(prompt_call(event_id="bad")))
-    bad.columns["tokens_input"] = b'"many"'
+    bad.columns.tokens_input = Raw(b'"many"')
 
     with pytest.raises(StoreError):
         store.insert_group([(good, None), (bad, None)])

@@ -13,7 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from watchllm_server.errors import Problem
-from watchllm_server.events import FaultyEventError, Row, read_event
+from watchllm_server.calls import read_call
+from watchllm_server.events import FaultyEventError, read_event
 from watchllm_server.ingest.body import ACCEPTED_ENCODING, MAX_BODY, read_body
 from watchllm_server.jsontext import is_deeper_than, mend_halves
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from watchllm_server.auth import Authenticator
     from watchllm_server.ingest.budget import Budget
     from watchllm_server.ingest.commit import GroupCommit
+    from watchllm_server.rows import Row
 
 _log = logging.getLogger(__name__)
 
@@ -113,7 +115,7 @@ def decode_batch(body: bytes, project_id: str) -> Batch:
         if is_deeper_than(MAX_DEPTH, bytes(raw)):
             raise _too_deep()
         try:
-            rows.append(read_event(raw, project_id))
+            rows.append(read_call(raw, project_id) or read_event(raw, project_id))
         except FaultyEventError as fault:
             known = {} if fault.event_id is None else {"event_id": fault.event_id}
             errors.append({"index": index, **known, "code": fault.code, "message": fault.message})
@@ -129,7 +131,8 @@ def decode_batch(body: bytes, project_id: str) -> Batch:
 
 def _decode(body: bytes) -> tuple[dict[str, Raw], list[Raw]]:
     try:
-        body.decode()
+        if not body.isascii():
+            body.decode()
         fields = _as_mapping(body)
     except msgspec.ValidationError:
         message = "The body must be an object with a list `events`."

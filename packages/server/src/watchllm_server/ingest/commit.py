@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
-    from watchllm_server.events import Call, Row
+    from watchllm_server.rows import Call, Row
     from watchllm_server.store.base import EventStore
 
 _log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class GroupCommit:
 
     def _store_rows(self, rows: Sequence[Row]) -> None:
         new = self._dedup.new(rows)
-        priced = [(row, self._cost(row.call) if row.call else None) for row in new]
+        priced = [(row, self._cost(row.call) if row.call else None) for row in new.values()]
         if priced:
             self._store.insert_group(priced)
         self._dedup.remember(new)

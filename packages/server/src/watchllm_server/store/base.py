@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from watchllm_server.events import Row
+    from watchllm_server.rows import Row
 
 Value = str | int | float | None | Sequence[str]
 """What a parameter of a query may be."""
@@ -46,9 +48,12 @@ class EventStore(Protocol):
         ...
 
 
-def encode_row(row: Row, cost: Decimal | None) -> bytes:
-    """Return a row as one line of ClickHouse's JSONEachRow format."""
-    parts = [b'"%b":%b' % (name.encode(), value) for name, value in row.columns.items()]
-    if cost is not None:
-        parts.append(b'"cost":"%b"' % f"{cost:f}".encode())
-    return b"{%b}" % b",".join(parts)
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+def encode_rows(rows: Sequence[tuple[Row, Decimal | None]]) -> bytes:
+    """Return rows with their costs in ClickHouse's JSONEachRow format."""
+    for row, cost in rows:
+        if cost is not None:
+            row.columns.cost = f"{cost:f}"
+    return _encode_lines([row.columns for row, _ in rows])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from watchllm_server.errors import StartError, StoreError
-from watchllm_server.store.base import encode_row
+from watchllm_server.store.base import encode_rows
 from watchllm_server.store.files import Migration, migrations, query_text
 from watchllm_server.store.ids import stored_ids
 from watchllm_server.store.parameters import format_parameters
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
-    from watchllm_server.events import Row
+    from watchllm_server.rows import Row
     from watchllm_server.store.base import Value
 
 _T = TypeVar("_T")
@@ -122,7 +122,7 @@ class EmbeddedStore:
 
     def _insert(self, rows: Sequence[tuple[Row, Decimal | None]]) -> None:
         with self._connection().send_insert(_INSERT, "JSONEachRow") as insert:
-            insert.append(b"\n".join(encode_row(row, cost) for row, cost in rows))
+            insert.append(encode_rows(rows))
             insert.finish()
         # The engine's streaming insert reports success when its last step fails, on a full disk
         # among others, with nothing stored. What was not seen to be stored is not.

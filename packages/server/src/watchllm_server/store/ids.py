@@ -10,7 +10,7 @@ from watchllm_server.events import micros
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from watchllm_server.events import Row
+    from watchllm_server.rows import Row
     from watchllm_server.store.base import Value
 
 
