@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 from watchllm_server.events import FaultyEventError, parse_timestamp, read_event
-from watchllm_server.rows import Row
+
+if TYPE_CHECKING:
+    from watchllm_server.rows import Row
 
 
 def read(event: Any) -> Row:

@@ -51,12 +51,15 @@ def create_app(
     The store and the metadata stay the caller's to close.
     """
     pricing = prices or Prices()
-    keys = Authenticator(metadata, clock or SystemClock())
+    clock = clock or SystemClock()
+    keys = Authenticator(metadata, clock)
     commit = GroupCommit(
         store,
         pricing,
         group_events=settings.group_events,
         group_bytes=settings.group_mb * _MB,
+        group_seconds=settings.group_ms / 1_000,
+        clock=clock,
     )
     ingest = BatchIngest(keys, commit, Budget(settings.queue_mb * _MB), metadata)
 

@@ -6,15 +6,18 @@ give the same row.
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from watchllm_server import fields
-from watchllm_server.events import DEFAULT_ENV, EXACT_DIGITS, attributes, parse_timestamp
+from watchllm_server.events import DEFAULT_ENV, EXACT_DIGITS
 from watchllm_server.fields import FaultyFieldError, check
-from watchllm_server.rows import Call, Columns, Row, column_time
+from watchllm_server.jsontext import is_deeper_than, unescape
+from watchllm_server.rows import Call, Columns, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,49 +69,45 @@ _REST: Final[Mapping[str, Kind]] = {
     "error": fields.ERROR_INFO,
 }
 _QUOTE = ord('"')
+_YEARS = range(1970, 2262)
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 _decode = msgspec.json.Decoder(_PromptCall).decode
+_encode = msgspec.json.encode
 
 
 def read_call(raw: Raw, project_id: str) -> Row | None:
     """Return the row of a prompt call without any peculiarity, or None for every other event."""
     try:
         event = _decode(raw)
-        ts = parse_timestamp(event.timestamp)
+        if not _is_plain(event, project_id):
+            return None
+        time = event.timestamp
+        ts = datetime.fromisoformat(time)
         check("latency_ms", event.latency_ms, fields.AMOUNT)
-        rest = {}
-        for name, kind in _REST.items():
-            value = getattr(event, name)
-            if value is not UNSET:
-                check(name, value, kind)
-                rest[name] = value
+        attributes = _attributes(event)
     except (msgspec.DecodeError, RecursionError, ValueError, FaultyFieldError):
         return None
-    if event.project_id is not UNSET and event.project_id != project_id:
-        return None
-    if not (_is_text(event.prompt) and _is_text(event.response)):
-        return None
-    latency = event.latency_ms
-    if len(memoryview(latency)) > EXACT_DIGITS:
+    if ts.year not in _YEARS:
         return None
     columns = Columns(
         project_id=project_id,
         event_id=event.event_id,
         run_id=event.run_id,
         event_type=event.event_type,
-        ts=column_time(ts),
+        ts=f"{time[:10]} {time[11:-1]}",
         env=event.env,
         tags=event.tags,
         user_id=event.user_id,
         release=event.release,
         model=event.model,
         status=event.status,
-        latency_ms=latency,
+        latency_ms=event.latency_ms,
         tokens_input=event.tokens_input,
         tokens_output=event.tokens_output,
         sample_rate=event.sample_rate,
         prompt=event.prompt,
         response=event.response,
-        attributes=attributes(rest) if rest else UNSET,
+        attributes=attributes,
     )
     call = Call(
         model=event.model,
@@ -121,8 +120,29 @@ def read_call(raw: Raw, project_id: str) -> Row | None:
     return Row(project_id, event.event_id, ts, columns, call)
 
 
-def _is_text(raw: Raw) -> bool:
-    return memoryview(raw)[0] == _QUOTE
+def _is_plain(event: _PromptCall, project_id: str) -> bool:
+    return (
+        (event.project_id is UNSET or event.project_id == project_id)
+        and memoryview(event.prompt)[0] == _QUOTE
+        and memoryview(event.response)[0] == _QUOTE
+        and len(event.latency_ms) <= EXACT_DIGITS
+        and _UTC.fullmatch(event.timestamp) is not None
+    )
+
+
+def _attributes(event: _PromptCall) -> str | UnsetType:
+    rest = {}
+    for name, kind in _REST.items():
+        value = getattr(event, name)
+        if value is not UNSET:
+            check(name, value, kind)
+            rest[name] = value
+    if not rest:
+        return UNSET
+    text = _encode(rest)
+    if is_deeper_than(fields.MAX_DEPTH, text):
+        raise ValueError("nested too deeply")
+    return unescape(text).decode()
 
 
 def _bytes(raw: Raw | UnsetType) -> bytes | None:

@@ -17,7 +17,7 @@ from msgspec import Raw
 from watchllm_server import fields
 from watchllm_server.fields import FaultyFieldError, Kind, check
 from watchllm_server.jsontext import unescape
-from watchllm_server.rows import Call, Columns, Row, column_time
+from watchllm_server.rows import Call, Columns, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -307,10 +307,5 @@ def _columns(
         found["sample_rate"] = event["sample_rate"]
     found.setdefault("env", DEFAULT_ENV)
     if rest:
-        found["attributes"] = attributes(rest)
-    return Columns(project_id=project_id, ts=column_time(ts), **found)
-
-
-def attributes(rest: Mapping[str, Raw]) -> str:
-    """Return the JSON text of the fields that have no column."""
-    return unescape(msgspec.json.encode(rest)).decode()
+        found["attributes"] = unescape(msgspec.json.encode(rest)).decode()
+    return Columns(project_id=project_id, ts=ts.replace(tzinfo=None).isoformat(sep=" "), **found)

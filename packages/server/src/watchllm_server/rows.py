@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from typing import TypeAlias
 
 from msgspec import UNSET, Raw, Struct, UnsetType
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 Text: TypeAlias = str | Raw
 """A text, or its JSON as the sender wrote it."""
@@ -16,7 +13,10 @@ Json: TypeAlias = Raw | UnsetType
 """A value's JSON as the sender wrote it."""
 
 
-class Columns(Struct, kw_only=True):
+# None of these can be part of a cycle: the collector of cycles need not look at them (gc=False).
+
+
+class Columns(Struct, kw_only=True, gc=False):
     """The values of a row by column; its JSON is a line of ClickHouse's JSONEachRow format."""
 
     project_id: str
@@ -41,8 +41,7 @@ class Columns(Struct, kw_only=True):
     """In US dollars. The writer sets it, when the price is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True, gc=False):
     """What the price of a prompt call depends on. Unknown counts are None."""
 
     model: str
@@ -53,8 +52,7 @@ class Call:
     cost_estimate_usd: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True, gc=False):
     """An event on its way to the store."""
 
     project_id: str
@@ -63,8 +61,3 @@ class Row:
     columns: Columns
     call: Call | None
     """Present for a prompt call, which the writer prices before it stores the row."""
-
-
-def column_time(moment: datetime) -> str:
-    """Return a time in UTC as the column `ts` reads it."""
-    return moment.replace(tzinfo=None).isoformat(sep=" ")

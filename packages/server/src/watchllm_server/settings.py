@@ -86,16 +86,23 @@ SETTINGS = (
     Setting(
         "group_events",
         "WATCHLLM_GROUP_EVENTS",
-        "2000",
+        "4000",
         "Most events that one insert carries.",
         _number(1, 100_000),
     ),
     Setting(
         "group_mb",
         "WATCHLLM_GROUP_MB",
-        "8",
+        "16",
         "Most MB of events that one insert carries.",
-        _number(1, 1_000),
+        _number(1, 100),
+    ),
+    Setting(
+        "group_ms",
+        "WATCHLLM_GROUP_MS",
+        "50",
+        "Milliseconds from one insert to the next under load; a full group does not wait.",
+        _number(0, 10_000),
     ),
     Setting(
         "queue_mb",
@@ -119,6 +126,7 @@ class Settings:
     memory_mb: int
     group_events: int
     group_mb: int
+    group_ms: int
     queue_mb: int
 
     def __repr__(self) -> str:

@@ -12,9 +12,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
-from watchllm_server.errors import Problem
 from watchllm_server.calls import read_call
+from watchllm_server.errors import Problem
 from watchllm_server.events import FaultyEventError, read_event
+from watchllm_server.fields import MAX_DEPTH
 from watchllm_server.ingest.body import ACCEPTED_ENCODING, MAX_BODY, read_body
 from watchllm_server.jsontext import is_deeper_than, mend_halves
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MAX_EVENTS = 500
-MAX_DEPTH = 200
 _HEADERS = {"Accept-Encoding": ACCEPTED_ENCODING, "X-WatchLLM-Max-Batch": str(MAX_EVENTS)}
 _as_mapping = msgspec.json.Decoder(dict[str, Raw]).decode
 _as_list = msgspec.json.Decoder(list[Raw]).decode
@@ -112,10 +112,14 @@ def decode_batch(body: bytes, project_id: str) -> Batch:
     rows: list[Row] = []
     errors: list[dict[str, Any]] = []
     for index, raw in enumerate(events):
+        row = read_call(raw, project_id)
+        if row is not None:
+            rows.append(row)
+            continue
         if is_deeper_than(MAX_DEPTH, bytes(raw)):
             raise _too_deep()
         try:
-            rows.append(read_call(raw, project_id) or read_event(raw, project_id))
+            rows.append(read_event(raw, project_id))
         except FaultyEventError as fault:
             known = {} if fault.event_id is None else {"event_id": fault.event_id}
             errors.append({"index": index, **known, "code": fault.code, "message": fault.message})

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
-
 if TYPE_CHECKING:
     from decimal import Decimal
 
@@ -46,14 +44,3 @@ class EventStore(Protocol):
     def close(self) -> None:
         """Finish running work and let go of the data."""
         ...
-
-
-_encode_lines = msgspec.json.Encoder().encode_lines
-
-
-def encode_rows(rows: Sequence[tuple[Row, Decimal | None]]) -> bytes:
-    """Return rows with their costs in ClickHouse's JSONEachRow format."""
-    for row, cost in rows:
-        if cost is not None:
-            row.columns.cost = f"{cost:f}"
-    return _encode_lines([row.columns for row, _ in rows])

@@ -9,20 +9,22 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from watchllm_server.errors import StartError, StoreError
-from watchllm_server.store.base import encode_rows
 from watchllm_server.store.files import Migration, migrations, query_text
-from watchllm_server.store.ids import stored_ids
+from watchllm_server.store.ids import one_of_each_part, stored_ids
+from watchllm_server.store.inserts import TEXT_INDEXES, encode_rows, insert_statement
 from watchllm_server.store.parameters import format_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from decimal import Decimal
     from pathlib import Path
 
@@ -34,12 +36,6 @@ _T = TypeVar("_T")
 _READERS = 4
 _QUERY_SECONDS = 30
 _LITTLE_SPACE = 64_000_000
-_COLUMNS = (
-    "project_id, event_id, run_id, event_type, ts, env, tags, user_id, release, model, status, "
-    "latency_ms, tokens_input, tokens_output, cost, sample_rate, prompt, response, attributes"
-)
-# A sender may deliver a backlog of years: the limit of 100 months an insert would refuse it.
-_INSERT = f"INSERT INTO events ({_COLUMNS}) SETTINGS max_partitions_per_insert_block = 0"
 _FORMAT = "JSONCompactEachRow"
 _OUTPUT_SETTINGS = (
     "SET output_format_json_quote_decimals = 1, output_format_json_quote_64bit_integers = 0, "
@@ -76,6 +72,7 @@ class EmbeddedStore:
         self._readers = ThreadPoolExecutor(_READERS, "store-reader")
         try:
             self._writer.submit(self._migrate).result()
+            self._insert_text = self._writer.submit(self._insert_statement).result()
         except StartError:
             self.close()
             raise
@@ -121,17 +118,19 @@ class EmbeddedStore:
         return found
 
     def _insert(self, rows: Sequence[tuple[Row, Decimal | None]]) -> None:
-        with self._connection().send_insert(_INSERT, "JSONEachRow") as insert:
+        with self._connection().send_insert(self._insert_text, "JSONEachRow") as insert:
             insert.append(encode_rows(rows))
             insert.finish()
         # The engine's streaming insert reports success when its last step fails, on a full disk
         # among others, with nothing stored. What was not seen to be stored is not.
-        kept = stored_ids(self._ask_here, [row for row, _ in rows])
-        missing = {(row.project_id, row.event_id) for row, _ in rows} - kept
-        if missing:
+        wanted = one_of_each_part([row for row, _ in rows])
+        if len(stored_ids(self._ask_here, wanted)) < len(wanted):
             free = shutil.disk_usage(self._directory).free
             why = "NOT_ENOUGH_SPACE" if free < _LITTLE_SPACE else "ROWS_NOT_STORED"
-            raise StoreError(f"{len(missing)} of {len(rows)} rows were not stored ({why})")
+            raise StoreError(f"A group of {len(rows)} rows was not stored whole ({why})")
+
+    def _insert_statement(self) -> str:
+        return insert_statement([name for (name,) in self._select(TEXT_INDEXES, {})])
 
     def _ask_here(self, name: str, parameters: Mapping[str, Value]) -> list[Any]:
         return self._select(query_text(name).substitute(), format_parameters(parameters))
@@ -175,7 +174,25 @@ def _load_engine() -> Any:
         # Systems without a build get an empty package of this version.
         if importlib.metadata.version("chdb-core").startswith("0.0."):
             raise StartError(_UNSUPPORTED)
-        import chdb  # noqa: PLC0415 - takes a second, and only `serve` needs it
+        with _without("pyarrow"):
+            import chdb  # noqa: PLC0415 - takes a second, and only `serve` needs it
+            import chdb.state  # noqa: PLC0415 - likewise
     except (ImportError, importlib.metadata.PackageNotFoundError) as error:
         raise StartError(_UNSUPPORTED) from error
     return chdb
+
+
+@contextmanager
+def _without(optional: str) -> Iterator[None]:
+    """Keep a package from being loaded by another that can do without it.
+
+    The engine loads pyarrow only for its Arrow results, which are never asked for: 40 MB.
+    """
+    if optional in sys.modules:
+        yield
+        return
+    sys.modules[optional] = None  # type: ignore[assignment]  # what makes an import fail
+    try:
+        yield
+    finally:
+        del sys.modules[optional]
