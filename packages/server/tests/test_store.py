@@ -1,4 +1,4 @@
-"""What every event store does, on the real engine."""
+"""What every event store does, on real engines."""
 
 from __future__ import annotations
 
@@ -10,23 +10,40 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from conftest import prompt_call
+from engines import REAL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
+from watchllm_server.address import parse_address
 from watchllm_server.errors import StoreError
 from watchllm_server.events import read_event
 from watchllm_server.query.events import event_by_id
+from watchllm_server.store.clickhouse import ClickHouseStore
 from watchllm_server.store.files import migrations
 from watchllm_server.store.parameters import format_parameters
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from watchllm_server.rows import Row
-    from watchllm_server.store.embedded import EmbeddedStore
+    from watchllm_server.store.base import EventStore
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 ON_ONE_ENGINE = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+
+
+@pytest.fixture(scope="module", params=["embedded", "clickhouse", *(["real"] if REAL else [])])
+def store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
+    """Open each store in turn: the embedded one, one over HTTP, and one of a real server if set."""
+    if request.param == "embedded":
+        yield request.getfixturevalue("embedded_store")
+        return
+    url = REAL or request.getfixturevalue("clickhouse").url()
+    opened = ClickHouseStore(parse_address(url))
+    yield opened
+    opened.close()
 
 
 def row(project: str, text: str) -> Row:
@@ -36,7 +53,7 @@ def row(project: str, text: str) -> Row:
 
 @ON_ONE_ENGINE
 @given(text=TEXTS, texts=st.lists(TEXTS))
-def test_parameters_arrive_as_they_are(store: EmbeddedStore, text: str, texts: list[str]) -> None:
+def test_parameters_arrive_as_they_are(store: EventStore, text: str, texts: list[str]) -> None:
     """Any text and any list of texts pass through a query's parameters unchanged."""
     project = str(uuid.uuid4())
     ids = [f"{number}{text}" for number, text in enumerate([text, *texts])]
@@ -64,7 +81,7 @@ def test_null_is_a_parameter_of_its_own() -> None:
 @ON_ONE_ENGINE
 @given(prompt=TEXTS, response=TEXTS, user=TEXTS)
 def test_texts_come_back_as_they_were(
-    store: EmbeddedStore, prompt: str, response: str, user: str
+    store: EventStore, prompt: str, response: str, user: str
 ) -> None:
     """Any Unicode text survives the way into the store and back, also an empty one."""
     project = str(uuid.uuid4())
@@ -78,7 +95,7 @@ def test_texts_come_back_as_they_were(
     assert json.loads(msgspec.json.encode(found.to_wire()))["user_id"] == user
 
 
-def test_a_group_of_many_months_is_stored_whole(store: EmbeddedStore) -> None:
+def test_a_group_of_many_months_is_stored_whole(store: EventStore) -> None:
     """A sender's backlog of more than a hundred months is one insert."""
     project = str(uuid.uuid4())
     times = [f"{year}-{month:02}-01T00:00:00Z" for year in range(2000, 2015) for month in (1, 5, 9)]
@@ -101,7 +118,7 @@ def test_a_group_of_many_months_is_stored_whole(store: EmbeddedStore) -> None:
     assert len(found) == len(rows)
 
 
-def test_a_group_that_cannot_be_read_is_an_error_and_stores_nothing(store: EmbeddedStore) -> None:
+def test_a_group_that_cannot_be_read_is_an_error_and_stores_nothing(store: EventStore) -> None:
     """A value that the engine refuses fails its group, and no row of it is visible."""
     project = str(uuid.uuid4())
     good = row(project, json.dumps(prompt_call(event_id="good")))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from watchllm_server.address import Address, parse_address
 from watchllm_server.errors import StartError
 
 if TYPE_CHECKING:
@@ -46,6 +48,10 @@ def _directory(text: str) -> Path:
     return Path(state) / "watchllm"
 
 
+def _store(text: str) -> Address | None:
+    return parse_address(text) if text else None
+
+
 SETTINGS = (
     Setting("host", "WATCHLLM_HOST", "127.0.0.1", "Address to listen on.", _text),
     Setting(
@@ -61,6 +67,14 @@ SETTINGS = (
         "",
         "Directory of the data. Default: $XDG_STATE_HOME/watchllm or ~/.local/state/watchllm.",
         _directory,
+    ),
+    Setting(
+        "store",
+        "WATCHLLM_STORE",
+        "",
+        "Where events are kept: clickhouse://user:password@host:port/database (clickhouses:// for "
+        "TLS). Default: an embedded engine in the data directory.",
+        _store,
     ),
     Setting(
         "init_project_id",
@@ -114,6 +128,11 @@ SETTINGS = (
 )
 
 
+def _shown(text: str) -> str:
+    """Return a wrong value without the password that an address may hold."""
+    return re.sub(r"//[^/@]*@", "//***@", text)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The values of all settings."""
@@ -121,6 +140,7 @@ class Settings:
     host: str
     port: int
     data_dir: Path
+    store: Address | None
     init_project_id: str
     init_api_key: str
     memory_mb: int
@@ -146,5 +166,5 @@ def load_settings(environment: Mapping[str, str], **given: str | None) -> Settin
             values[setting.name] = setting.read(text)
         except ValueError as error:
             source = f"--{setting.name.replace('_', '-')}" if option else setting.env
-            raise StartError(f"{source} must be {error}, but it is {text!r}.") from None
+            raise StartError(f"{source} must be {error}, but it is {_shown(text)!r}.") from None
     return Settings(**values)

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from watchllm_server.errors import Problem, StoreError, store_unavailable
+from watchllm_server.errors import Problem, StoreError, StoreUnavailableError, store_unavailable
 from watchllm_server.ingest.dedup import Deduplicator
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class GroupCommit:
         try:
             self._store_rows([row for batch in group for row in batch.rows])
         except Exception as error:  # noqa: BLE001 - whatever fails, the senders must hear of it
-            if len(group) > 1:
+            if len(group) > 1 and not isinstance(error, StoreUnavailableError):
                 # A batch that the store cannot take must not fail the others beside it.
                 for batch in group:
                     self._commit_alone(batch)

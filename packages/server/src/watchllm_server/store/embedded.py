@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from watchllm_server.errors import StartError, StoreError
-from watchllm_server.store.files import Migration, migrations, query_text
+from watchllm_server.errors import StartError, StoreError, StoreUnavailableError
+from watchllm_server.store.files import migrations, query_text
+from watchllm_server.store.history import HISTORY, TAKEN, record, remaining
 from watchllm_server.store.ids import one_of_each_part, stored_ids
 from watchllm_server.store.inserts import TEXT_INDEXES, encode_rows, insert_statement
 from watchllm_server.store.parameters import format_parameters
@@ -41,14 +42,9 @@ _OUTPUT_SETTINGS = (
     "SET output_format_json_quote_decimals = 1, output_format_json_quote_64bit_integers = 0, "
     f"max_execution_time = {_QUERY_SECONDS}"
 )
-_HISTORY = """
-    CREATE TABLE IF NOT EXISTS schema_migrations
-    (version UInt32, name String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3))
-    ENGINE = MergeTree ORDER BY version
-    SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
-"""
 _UNSUPPORTED = (
-    "The embedded event store has no build for this system: chdb needs Linux with glibc, or macOS."
+    "The embedded event store has no build for this system: chdb needs Linux with glibc, or macOS. "
+    "Keep the events in a ClickHouse server: --store clickhouse://user:password@host:port/database."
 )
 _decode_lines = msgspec.json.Decoder(list[Any]).decode_lines
 
@@ -125,9 +121,10 @@ class EmbeddedStore:
         # among others, with nothing stored. What was not seen to be stored is not.
         wanted = one_of_each_part([row for row, _ in rows])
         if len(stored_ids(self._ask_here, wanted)) < len(wanted):
-            free = shutil.disk_usage(self._directory).free
-            why = "NOT_ENOUGH_SPACE" if free < _LITTLE_SPACE else "ROWS_NOT_STORED"
-            raise StoreError(f"A group of {len(rows)} rows was not stored whole ({why})")
+            message = f"A group of {len(rows)} rows was not stored whole"
+            if shutil.disk_usage(self._directory).free < _LITTLE_SPACE:
+                raise StoreUnavailableError(f"{message} (NOT_ENOUGH_SPACE)")
+            raise StoreError(f"{message} (ROWS_NOT_STORED)")
 
     def _insert_statement(self) -> str:
         return insert_statement([name for (name,) in self._select(TEXT_INDEXES, {})])
@@ -141,24 +138,12 @@ class EmbeddedStore:
 
     def _migrate(self) -> None:
         connection = self._connection()
-        connection.query(_HISTORY)
-        done = {row[0] for row in self._select("SELECT version FROM schema_migrations", {})}
-        steps = migrations()
-        if unknown := done - {step.version for step in steps}:
-            raise StartError(
-                f"The data was written by a newer version of WatchLLM (schema {max(unknown)}): "
-                "upgrade watchllm-server, or choose another --data-dir."
-            )
-        for step in steps:
-            if step.version not in done:
-                _apply(connection, step)
-
-
-def _apply(connection: Any, step: Migration) -> None:
-    for statement in step.statements:
-        connection.query(statement)
-    record = "INSERT INTO schema_migrations (version, name) VALUES"
-    connection.query(f"{record} ({step.version}, '{step.name}')")
+        connection.query(HISTORY)
+        taken = [version for (version,) in self._select(TAKEN, {})]
+        for step in remaining(taken, migrations()):
+            for statement in step.statements:
+                connection.query(statement)
+            connection.query(record(step))
 
 
 def _finish(pool: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:

@@ -18,6 +18,7 @@ TEXT_INDEXES = (
     "SELECT name FROM system.data_skipping_indices "
     "WHERE database = currentDatabase() AND table = 'events' AND type = 'text'"
 )
+COLUMNS = Columns.__struct_fields__
 _SETTINGS = {
     # A sender may deliver a backlog of years: the limit of 100 months an insert would refuse it.
     "max_partitions_per_insert_block": "0",
@@ -27,18 +28,21 @@ _SETTINGS = {
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
-def insert_statement(text_indexes: Sequence[str]) -> str:
-    """Return the INSERT without its data.
+def insert_settings(text_indexes: Sequence[str]) -> dict[str, str]:
+    """Return the settings of an insert into a table with such indexes over words.
 
-    Indexes over words are built when parts are merged: to build them at the insert as well would
-    double its cost, and the small fresh parts are read quickly without.
+    These are built when parts are merged: to build them at the insert as well would double its
+    cost, and the small fresh parts are read quickly without.
     """
-    settings = dict(_SETTINGS)
-    if text_indexes:
-        settings["exclude_materialize_skip_indexes_on_insert"] = f"'{','.join(text_indexes)}'"
-    columns = ", ".join(Columns.__struct_fields__)
-    pairs = ", ".join(f"{name} = {value}" for name, value in settings.items())
-    return f"INSERT INTO events ({columns}) SETTINGS {pairs}"
+    if not text_indexes:
+        return _SETTINGS
+    return {**_SETTINGS, "exclude_materialize_skip_indexes_on_insert": ",".join(text_indexes)}
+
+
+def insert_statement(text_indexes: Sequence[str]) -> str:
+    """Return the INSERT of the embedded engine, without its data."""
+    pairs = (f"{name} = '{value}'" for name, value in insert_settings(text_indexes).items())
+    return f"INSERT INTO events ({', '.join(COLUMNS)}) SETTINGS {', '.join(pairs)}"
 
 
 def encode_rows(rows: Sequence[tuple[Row, Decimal | None]]) -> bytes:
