@@ -1,7 +1,7 @@
 """Kill the server under load, again and again, and count what it loses or shows twice.
 
-Each round starts `watchllm serve` on the same directory, posts batches over several connections, and
-ends the process with SIGKILL at a random moment. The next round asks for every event that was
+Each round starts `watchllm serve` on the same directory, posts batches over several connections,
+and ends the process with SIGKILL at a random moment. The next round asks for every event that was
 answered 200, sends again what was not answered, and counts each event. Exits with 1 when an event
 that was answered is missing, or one is there twice.
 """
@@ -89,7 +89,7 @@ async def load(port: int, current: Round, seed: random.Random) -> None:
 
 def ask(port: int, path: str, content: dict[str, Any]) -> Any:
     """Post JSON and return the JSON of the answer."""
-    request = urllib.request.Request(  # noqa: S310 - a server of our own on loopback
+    request = urllib.request.Request(
         f"http://127.0.0.1:{port}{path}",
         json.dumps(content).encode(),
         {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"},

@@ -61,7 +61,13 @@ def create_app(
         group_seconds=settings.group_ms / 1_000,
         clock=clock,
     )
-    ingest = BatchIngest(keys, commit, Budget(settings.queue_mb * _MB), metadata)
+    ingest = BatchIngest(
+        keys,
+        commit,
+        Budget(settings.queue_mb * _MB),
+        metadata,
+        body_seconds=settings.body_seconds,
+    )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature

@@ -100,14 +100,14 @@ SETTINGS = (
     Setting(
         "group_events",
         "WATCHLLM_GROUP_EVENTS",
-        "4000",
+        "3000",
         "Most events that one insert carries.",
         _number(1, 100_000),
     ),
     Setting(
         "group_mb",
         "WATCHLLM_GROUP_MB",
-        "16",
+        "12",
         "Most MB of events that one insert carries.",
         _number(1, 100),
     ),
@@ -117,6 +117,13 @@ SETTINGS = (
         "50",
         "Milliseconds from one insert to the next under load; a full group does not wait.",
         _number(0, 10_000),
+    ),
+    Setting(
+        "body_seconds",
+        "WATCHLLM_BODY_SECONDS",
+        "60",
+        "Seconds in which a body must have arrived; what is slower is answered 408.",
+        _number(1, 3_600),
     ),
     Setting(
         "queue_mb",
@@ -147,6 +154,7 @@ class Settings:
     group_events: int
     group_mb: int
     group_ms: int
+    body_seconds: int
     queue_mb: int
 
     def __repr__(self) -> str:

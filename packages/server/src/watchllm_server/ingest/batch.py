@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,7 +21,7 @@ from watchllm_server.ingest.body import ACCEPTED_ENCODING, MAX_BODY, read_body
 from watchllm_server.jsontext import is_deeper_than, mend_halves
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterable, Mapping
 
     from starlette.requests import Request
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MAX_EVENTS = 500
+_TOO_SLOW = 408
+_DRAIN_SECONDS = 5
 _HEADERS = {"Accept-Encoding": ACCEPTED_ENCODING, "X-WatchLLM-Max-Batch": str(MAX_EVENTS)}
 _as_mapping = msgspec.json.Decoder(dict[str, Raw]).decode
 _as_list = msgspec.json.Decoder(list[Raw]).decode
@@ -59,12 +62,19 @@ class BatchIngest:
     """Answer the route with the writer, the keys and the budget that it is given."""
 
     def __init__(
-        self, keys: Authenticator, commit: GroupCommit, budget: Budget, losses: Losses
+        self,
+        keys: Authenticator,
+        commit: GroupCommit,
+        budget: Budget,
+        losses: Losses,
+        *,
+        body_seconds: float,
     ) -> None:
         self._keys = keys
         self._commit = commit
         self._budget = budget
         self._losses = losses
+        self._body_seconds = body_seconds
 
     def routes(self) -> list[Route]:
         """Return the route, for the application."""
@@ -84,9 +94,10 @@ class BatchIngest:
         with self._budget.share() as share:
             stream = request.stream()
             try:
-                body = await read_body(request.headers, stream, share)
-            except Problem:
-                await _drain(stream)
+                body = await read_body(request.headers, stream, share, seconds=self._body_seconds)
+            except Problem as problem:
+                if problem.status == _TOO_SLOW or not await _drained(stream):
+                    problem.headers["Connection"] = "close"
                 raise
             batch = decode_batch(body, project_id)
             if batch.rows:
@@ -188,10 +199,18 @@ def _losses_of(fields: Mapping[str, Raw]) -> dict[str, int]:
     return {reason[:100]: count for reason, count in losses.items() if 0 < count < 2**53}
 
 
-async def _drain(stream: Any) -> None:
-    """Read on a little: many clients read an answer only when they have sent all."""
+async def _drained(stream: AsyncIterable[bytes]) -> bool:
+    """Read on a little: many clients read an answer only when they have sent all.
+
+    Returns whether that was all. What takes longer than a few seconds is left.
+    """
     read = 0
-    async for chunk in stream:
-        read += len(chunk)
-        if read > 2 * MAX_BODY:
-            return
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for chunk in stream:
+                read += len(chunk)
+                if read > 2 * MAX_BODY:
+                    return False
+    except TimeoutError:
+        return False
+    return True
