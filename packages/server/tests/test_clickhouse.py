@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,25 @@ def test_both_stores_give_the_same_answers(account: Account, remote: Account) ->
     assert [account.get(path) for path in sorted(paths)] == [
         remote.get(path) for path in sorted(paths)
     ]
+
+
+@pytest.mark.parametrize("kind", ["account", "remote"])
+def test_a_tenth_delivered_twice_is_seen_once(request: pytest.FixtureRequest, kind: str) -> None:
+    """Redeliveries, in the same batch and in later ones, change no list, no run and no total."""
+    account: Account = request.getfixturevalue(kind)
+    seed = random.Random(7)  # noqa: S311 - an order of deliveries, no secret
+    events = [prompt_call(run_id=f"run-{n % 5}", event_id=f"event-{n:03}") for n in range(300)]
+    deliveries = events + seed.sample(events, 30)
+    seed.shuffle(deliveries)
+    for at in range(0, len(deliveries), 40):
+        account.send(*deliveries[at : at + 40])
+    account.send(*seed.sample(events, 30))
+
+    _, runs = account.get("/v1/runs")
+    found = account.ids(limit=1_000)
+    assert sorted(found) == sorted(event["event_id"] for event in events)
+    assert [run["events"] for run in runs["runs"]] == [60] * 5
+    assert sum(run["tokens_output"] for run in runs["runs"]) == 45 * len(events)
 
 
 def test_an_outage_is_503_and_loses_nothing(

@@ -15,15 +15,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 from watchllm_server.address import parse_address
-from watchllm_server.errors import StoreError
+from watchllm_server.errors import StartError, StoreError
 from watchllm_server.events import read_event
 from watchllm_server.query.events import event_by_id
 from watchllm_server.store.clickhouse import ClickHouseStore
+from watchllm_server.store.embedded import EmbeddedStore
 from watchllm_server.store.files import migrations
+from watchllm_server.store.inserts import insert_statement
 from watchllm_server.store.parameters import format_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from watchllm_server.rows import Row
     from watchllm_server.store.base import EventStore
@@ -131,6 +134,22 @@ def test_a_group_that_cannot_be_read_is_an_error_and_stores_nothing(store: Event
     assert event_by_id(store, project, "good") is None
     store.insert_group([(good, None)])
     assert event_by_id(store, project, "good") is not None
+
+
+def test_without_a_build_of_the_engine_the_other_store_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the engine's package is the empty one, the sentence says what to use instead."""
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "0.0.1")
+
+    with pytest.raises(StartError, match="--store clickhouse://"):
+        EmbeddedStore(tmp_path, memory_bytes=800_000_000)
+
+
+def test_indexes_over_words_are_left_to_merges() -> None:
+    """An insert names the indexes over words that it shall not build, where there are any."""
+    assert "exclude_materialize_skip_indexes_on_insert = 'a,b'" in insert_statement(["a", "b"])
+    assert "exclude_materialize" not in insert_statement([])
 
 
 def test_each_step_of_the_schema_has_a_number_of_its_own() -> None:
