@@ -115,17 +115,31 @@ def test_a_group_grows_while_the_insert_before_it_runs() -> None:
 
 
 def test_under_load_a_group_grows_until_it_is_full() -> None:
-    """The first batch is stored at once; the next waits for others, until the group is full."""
+    """After a group of several batches the next one waits for others, until it is full."""
     store = MemoryStore()
 
     async def story(commit: GroupCommit) -> None:
-        await commit.add([row("first")], 10)
+        await add_while_busy(commit, store, [[row("x")], [row("y")]])
         await asyncio.gather(*(commit.add([row(name)], 10) for name in "abc"))
 
     with committing(store, group_events=3, group_seconds=10_000) as commit:
         asyncio.run(story(commit))
 
-    assert store.groups == [["first"], ["a", "b", "c"]]
+    assert store.groups == [["first"], ["x", "y"], ["a", "b", "c"]]
+
+
+def test_a_single_sender_waits_for_nobody() -> None:
+    """Batches that come one after the other are stored one by one, without a pause."""
+    store = MemoryStore()
+
+    async def story(commit: GroupCommit) -> None:
+        for name in "abc":
+            await commit.add([row(name)], 10)
+
+    with committing(store, group_seconds=10_000) as commit:
+        asyncio.run(story(commit))
+
+    assert store.groups == [["a"], ["b"], ["c"]]
 
 
 def test_a_group_that_is_still_growing_is_stored_at_the_end() -> None:
@@ -133,7 +147,7 @@ def test_a_group_that_is_still_growing_is_stored_at_the_end() -> None:
     store = MemoryStore()
 
     async def story(commit: GroupCommit) -> None:
-        await commit.add([row("first")], 10)
+        await add_while_busy(commit, store, [[row("x")], [row("y")]])
         waiting = asyncio.create_task(commit.add([row("a")], 10))
         await asyncio.sleep(0)
         await asyncio.to_thread(commit.close)
@@ -142,7 +156,7 @@ def test_a_group_that_is_still_growing_is_stored_at_the_end() -> None:
     with committing(store, group_seconds=10_000) as commit:
         asyncio.run(story(commit))
 
-    assert store.groups == [["first"], ["a"]]
+    assert store.groups == [["first"], ["x", "y"], ["a"]]
 
 
 def test_a_group_is_bounded() -> None:

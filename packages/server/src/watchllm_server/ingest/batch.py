@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,11 +16,11 @@ from watchllm_server.calls import read_call
 from watchllm_server.errors import Problem
 from watchllm_server.events import FaultyEventError, read_event
 from watchllm_server.fields import MAX_DEPTH
-from watchllm_server.ingest.body import ACCEPTED_ENCODING, MAX_BODY, read_body
+from watchllm_server.ingest.body import ACCEPTED_ENCODING, drain, read_body
 from watchllm_server.jsontext import is_deeper_than, mend_halves
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Mapping
+    from collections.abc import Mapping
 
     from starlette.requests import Request
 
@@ -34,7 +33,6 @@ _log = logging.getLogger(__name__)
 
 MAX_EVENTS = 500
 _TOO_SLOW = 408
-_DRAIN_SECONDS = 5
 _HEADERS = {"Accept-Encoding": ACCEPTED_ENCODING, "X-WatchLLM-Max-Batch": str(MAX_EVENTS)}
 _as_mapping = msgspec.json.Decoder(dict[str, Raw]).decode
 _as_list = msgspec.json.Decoder(list[Raw]).decode
@@ -96,7 +94,7 @@ class BatchIngest:
             try:
                 body = await read_body(request.headers, stream, share, seconds=self._body_seconds)
             except Problem as problem:
-                if problem.status == _TOO_SLOW or not await _drained(stream):
+                if problem.status == _TOO_SLOW or not await drain(stream):
                     problem.headers["Connection"] = "close"
                 raise
             batch = decode_batch(body, project_id)
@@ -197,20 +195,3 @@ def _losses_of(fields: Mapping[str, Raw]) -> dict[str, int]:
     except msgspec.DecodeError:
         return {}
     return {reason[:100]: count for reason, count in losses.items() if 0 < count < 2**53}
-
-
-async def _drained(stream: AsyncIterable[bytes]) -> bool:
-    """Read on a little: many clients read an answer only when they have sent all.
-
-    Returns whether that was all. What takes longer than a few seconds is left.
-    """
-    read = 0
-    try:
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            async for chunk in stream:
-                read += len(chunk)
-                if read > 2 * MAX_BODY:
-                    return False
-    except TimeoutError:
-        return False
-    return True

@@ -17,10 +17,11 @@ MAX_BODY = 10_000_000
 ACCEPTED_ENCODING = "gzip"
 _GZIP = 16 + zlib.MAX_WBITS
 _PIECE = 1_000_000
+_DRAIN_SECONDS = 5
 
 
 async def read_body(
-    headers: Mapping[str, str], stream: AsyncIterable[bytes], share: Share, *, seconds: float
+    headers: Mapping[str, str], stream: AsyncIterable[bytes], share: Share, *, seconds: float = 60
 ) -> bytes:
     """Read a body of at most 10 MB, also after decompression, that arrives in so many seconds.
 
@@ -62,6 +63,23 @@ async def _gather(
             if len(body) > MAX_BODY:
                 raise _too_large()
     return body
+
+
+async def drain(stream: AsyncIterable[bytes]) -> bool:
+    """Read on a little: many clients read an answer only when they have sent all.
+
+    Returns whether that was all. What takes longer than a few seconds is left.
+    """
+    read = 0
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for chunk in stream:
+                read += len(chunk)
+                if read > 2 * MAX_BODY:
+                    return False
+    except TimeoutError:
+        return False
+    return True
 
 
 def _too_large() -> Problem:

@@ -51,8 +51,8 @@ class _Batch:
 class GroupCommit:
     """Store the rows of many requests together. `start` it, and `close` it to finish its work.
 
-    `group_events` and `group_bytes` bound one insert; a single larger batch goes alone. Inserts
-    start `group_seconds` apart, except that a full group waits for nothing.
+    `group_events` and `group_bytes` bound one insert; a single larger batch goes alone. While
+    several batches make a group, inserts start `group_seconds` apart or as soon as a group is full.
     """
 
     def __init__(
@@ -129,7 +129,9 @@ class GroupCommit:
                 group.append(self._waiting.popleft())
                 self._waiting_events -= len(batch.rows)
                 self._waiting_bytes -= batch.size
-            self._not_before = self._clock.monotonic() + self._group_seconds
+            # A single batch tells of a single sender, who would wait for nobody.
+            wait = self._group_seconds if len(group) > 1 else 0
+            self._not_before = self._clock.monotonic() + wait
             return group
 
     def _let_it_grow(self) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _FORMAT = "JSONCompactEachRow"
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 40
+_WORK_SECONDS = 3_600
 _READ_SETTINGS = {
     "output_format_json_quote_decimals": 1,
     "output_format_json_quote_64bit_integers": 0,
@@ -61,7 +62,7 @@ class ClickHouseStore:
         self._errors = exceptions
         self._pool = get_pool_manager(maxsize=16, num_pools=2)
 
-        def connect(database: str | None) -> Any:
+        def connect(database: str | None, seconds: int = _ANSWER_SECONDS) -> Any:
             return clickhouse_connect.get_client(
                 host=address.host,
                 port=address.port,
@@ -72,7 +73,7 @@ class ClickHouseStore:
                 pool_mgr=self._pool,
                 compress=False,
                 connect_timeout=_CONNECT_SECONDS,
-                send_receive_timeout=_ANSWER_SECONDS,
+                send_receive_timeout=seconds,
                 autogenerate_session_id=False,
                 client_name="watchllm-server",
             )
@@ -81,6 +82,7 @@ class ClickHouseStore:
             first = connect(None)
             first.command(f"CREATE DATABASE IF NOT EXISTS `{address.database}`")
             self._client = connect(address.database)
+            self._patient = connect(address.database, _WORK_SECONDS)
             self._migrate()
             self._insert_settings = insert_settings(
                 [name for (name,) in self._rows(TEXT_INDEXES, {})]
@@ -118,6 +120,16 @@ class ClickHouseStore:
         found: list[Any] = self._ask(lambda: self._rows(sql, parameters))
         return found
 
+    def run(
+        self,
+        name: str,
+        parameters: Mapping[str, Value],
+        fragments: Mapping[str, str] | None = None,
+    ) -> None:
+        """Carry out the statement kept in queries/NAME.sql; return once its effect is visible."""
+        sql = query_text(name).substitute(fragments or {})
+        self._ask(lambda: self._patient.command(sql, parameters=_lists(parameters)))
+
     def ping(self) -> None:
         """Return when the store answers, else raise StoreError."""
         self._ask(lambda: self._rows("SELECT 1", {}))
@@ -125,16 +137,12 @@ class ClickHouseStore:
     def close(self) -> None:
         """Let go of the connections."""
         self._client.close()
+        self._patient.close()
         self._pool.clear()
 
     def _rows(self, sql: str, parameters: Mapping[str, Value]) -> list[Any]:
-        # The driver takes a tuple for one of SQL's own: a sequence must be a list.
-        values = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in parameters.items()
-        }
         answer = self._client.raw_query(
-            sql, parameters=values, settings=_READ_SETTINGS, fmt=_FORMAT
+            sql, parameters=_lists(parameters), settings=_READ_SETTINGS, fmt=_FORMAT
         )
         return _decode_lines(answer)
 
@@ -153,3 +161,11 @@ class ClickHouseStore:
             for statement in step.statements:
                 self._client.command(statement)
             self._client.command(record(step))
+
+
+def _lists(parameters: Mapping[str, Value]) -> dict[str, Any]:
+    """Return parameters for the driver, which takes a tuple for one of SQL's own."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in parameters.items()
+    }
