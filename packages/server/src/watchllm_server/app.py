@@ -52,16 +52,19 @@ def create_app(
     The store and the metadata stay the caller's to close.
     """
     pricing = prices or Prices()
-    keys = Authenticator(metadata, clock or SystemClock())
+    clock = clock or SystemClock()
+    keys = Authenticator(metadata, clock)
     commit = GroupCommit(
         store,
         pricing,
         group_events=settings.group_events,
         group_bytes=settings.group_mb * _MB,
+        group_seconds=settings.group_ms / 1_000,
+        clock=clock,
     )
     budget = Budget(settings.queue_mb * _MB)
-    ingest = BatchIngest(keys, commit, budget, metadata)
-    traces = TracesIngest(keys, commit, budget)
+    ingest = BatchIngest(keys, commit, budget, metadata, body_seconds=settings.body_seconds)
+    traces = TracesIngest(keys, commit, budget, body_seconds=settings.body_seconds)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature

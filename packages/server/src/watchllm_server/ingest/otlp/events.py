@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Raw
 
-from watchllm_server.events import FaultyEventError, Row, read_event
+from watchllm_server.events import FaultyEventError, read_event
 from watchllm_server.ingest.otlp import names
 from watchllm_server.ingest.otlp.dialects import is_model_call, take_model_call, take_step
 from watchllm_server.ingest.otlp.retold import find_retold
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from watchllm_server.ingest.otlp.span import Attributes, Export, Span, SpanEvent
+    from watchllm_server.rows import Row
 
 _IDS: Final = uuid.UUID("6f5d3f0e-6d6b-4f0d-9a53-1b2f6c1f7c55")
 _HEX: Final = frozenset("0123456789abcdef")

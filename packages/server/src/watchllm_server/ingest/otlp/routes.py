@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from watchllm_server.auth import Authenticator
-    from watchllm_server.events import Row
     from watchllm_server.ingest.budget import Budget
     from watchllm_server.ingest.commit import GroupCommit
     from watchllm_server.ingest.otlp.span import Export
+    from watchllm_server.rows import Row
 
 _log = logging.getLogger(__name__)
 
@@ -39,12 +39,14 @@ _READERS: Final[dict[str, Callable[[bytes], Export]]] = {
 }
 _ON_THE_LOOP: Final = 400_000
 """Bytes up to which a body is decoded at once: handing it to a thread would take longer."""
+_TOO_SLOW: Final = 408
 _SHOWN_FAULTS: Final = 5
 _CODES: Final = {
     # The codes of gRPC that OTLP's clients know the statuses by.
     400: 3,
     401: 16,
     403: 7,
+    408: 4,
     413: 8,
     415: 3,
     429: 8,
@@ -56,10 +58,13 @@ _UNKNOWN: Final = 2
 class TracesIngest:
     """Answer the route with the writer, the keys and the budget that it is given."""
 
-    def __init__(self, keys: Authenticator, commit: GroupCommit, budget: Budget) -> None:
+    def __init__(
+        self, keys: Authenticator, commit: GroupCommit, budget: Budget, *, body_seconds: float
+    ) -> None:
         self._keys = keys
         self._commit = commit
         self._budget = budget
+        self._body_seconds = body_seconds
 
     def routes(self) -> list[Route]:
         """Return the route, for the application."""
@@ -87,9 +92,10 @@ class TracesIngest:
             stream = request.stream()
             try:
                 read = _reader(sent)
-                body = await read_body(request.headers, stream, share)
-            except Problem:
-                await drain(stream)
+                body = await read_body(request.headers, stream, share, seconds=self._body_seconds)
+            except Problem as problem:
+                if problem.status == _TOO_SLOW or not await drain(stream):
+                    problem.headers["Connection"] = "close"
                 raise
             if len(body) <= _ON_THE_LOOP:
                 rows, faults = _decode(read, body, project_id)
