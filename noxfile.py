@@ -25,7 +25,17 @@ nox.options.default_venv_backend = "uv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = CI
 nox.options.stop_on_first_error = True
-nox.options.sessions = ["lint", "types", "sdk", "lowest", "server", "e2e", "docs", "coverage"]
+nox.options.sessions = [
+    "lint",
+    "types",
+    "sdk",
+    "lowest",
+    "server",
+    "e2e",
+    "otlp",
+    "docs",
+    "coverage",
+]
 
 
 def show_interpreters_to_uv() -> None:
@@ -149,7 +159,24 @@ def server(session: nox.Session) -> None:
 def e2e(session: nox.Session) -> None:
     """Test across the packages: SDK to server to page, the contract, the demo, the tree itself."""
     install(session, "-r", str(SERVER / "requirements-test.lock"), wheel(SDK), wheel(SERVER))
-    session.run("pytest", "tests", *session.posargs)
+    session.run("pytest", "tests", "--ignore=tests/otlp", *session.posargs)
+
+
+@nox.session(python="3.11")
+def otlp(session: nox.Session) -> None:
+    """Test OTLP with apps as people run them: each instrumentation in an environment of its own."""
+    install(session, "-r", str(SERVER / "requirements-test.lock"), wheel(SDK), wheel(SERVER))
+    uv = str(ROOT / ".venv" / "boot" / "bin" / "uv")
+    clients = ROOT / ".nox" / "otlp-clients"
+    for lock_file in sorted((ROOT / "tests" / "otlp").glob("*.lock")):
+        python = clients / lock_file.stem
+        if not python.exists():
+            session.run(uv, "venv", "-q", "-p", "3.11", str(python), external=True)
+        session.run(
+            *(uv, "pip", "install", "-q", "-p", str(python), "-r", str(lock_file)), external=True
+        )
+    session.env["WATCHLLM_OTLP_CLIENTS"] = str(clients)
+    session.run("pytest", "tests/otlp", *session.posargs)
 
 
 @nox.session(python="3.11")
@@ -202,6 +229,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/log_call.py")
     session.run("python", "benchmarks/redaction.py")
     session.run("python", "benchmarks/ingest.py")
+    session.run("python", "benchmarks/otlp.py")
 
 
 @nox.session(name="bench-peers", python="3.11")
@@ -222,6 +250,10 @@ def lock(session: nox.Session) -> None:
         ("3.11", "packages/server/requirements-demo.lock", ["requirements-demo.in"]),
         ("3.11", "requirements-tools.lock", ["requirements-tools.in"]),
         ("3.11", "requirements-docs.lock", ["requirements-docs.in"]),
+        *(
+            ("3.11", f"tests/otlp/{name}.lock", [f"{name}.in"])
+            for name in ("genai", "openinference", "openllmetry")
+        ),
     ]
     for python, target, sources in jobs:
         folder = (ROOT / target).parent

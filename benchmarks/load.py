@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
 WORDS = re.findall(
     r"\w+",
@@ -70,33 +71,51 @@ class Result:
     wall: float = 0.0
 
 
-async def post_all(port: int, key: str, bodies: list[bytes], connections: int) -> Result:
-    """Post every body once over so many keep-alive connections, as fast as they are answered."""
+async def post_all(
+    port: int,
+    key: str,
+    bodies: list[bytes],
+    connections: int,
+    *,
+    per_second: float | None = None,
+    path: str = "/v1/events/batch",
+    content_type: str = "application/json",
+    stored: Callable[[bytes], int] = lambda content: json.loads(content)["total_processed"],
+) -> Result:
+    """Post every body once over so many keep-alive connections, as fast as they are answered.
+
+    With `per_second` each body is due at its own moment, at that rate, and the seconds of an answer
+    count from there: a server that falls behind cannot hide it. `stored` tells from an answer of
+    200 how many events it means.
+    """
     result = Result()
-    waiting = iter(bodies)
+    waiting = enumerate(bodies)
+    started = time.perf_counter()
 
     async def one_connection() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
         head = (
-            "POST /v1/events/batch HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Authorization: Bearer {key}\r\nContent-Type: application/json\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {key}\r\nContent-Type: {content_type}\r\n"
         )
-        for body in waiting:
-            started = time.perf_counter()
+        for number, body in waiting:
+            due = time.perf_counter()
+            if per_second is not None:
+                due = started + number / per_second
+                await asyncio.sleep(max(0, due - time.perf_counter()))
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             answer = await reader.readuntil(b"\r\n\r\n")
             headers = answer.decode().lower().split("\r\n")
             status = int(headers[0].split()[1])
             length = next(int(h.split(":")[1]) for h in headers if h.startswith("content-length"))
             content = await reader.readexactly(length)
-            result.seconds.append(time.perf_counter() - started)
+            result.seconds.append(time.perf_counter() - due)
             result.statuses[status] = result.statuses.get(status, 0) + 1
             if status == 200:
-                result.stored += json.loads(content)["total_processed"]
+                result.stored += stored(content)
         writer.close()
         await writer.wait_closed()
 
-    started = time.perf_counter()
     await asyncio.gather(*(one_connection() for _ in range(connections)))
     result.wall = time.perf_counter() - started
     return result

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from engines import ClickHouseProcess
 from starlette.testclient import TestClient
 from watchllm_server.app import create_app
 from watchllm_server.clock import SystemClock
@@ -110,6 +111,20 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
     opened = EmbeddedStore(tmp_path_factory.mktemp("events"), memory_bytes=800_000_000)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def embedded_store(store: EmbeddedStore) -> EmbeddedStore:
+    """Return the engine by a name that no file of tests redefines."""
+    return store
+
+
+@pytest.fixture(scope="session")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseProcess]:
+    """Run a ClickHouse server; its users take databases of their own."""
+    server = ClickHouseProcess(tmp_path_factory.mktemp("clickhouse"))
+    yield server
+    server.kill()
 
 
 @pytest.fixture(scope="session")

@@ -211,7 +211,7 @@ def test_a_server_without_room_says_when_to_come_back() -> None:
                 yield piece
 
         with budget.share() as share:
-            return len(await read_body({}, stream(), share))
+            return len(await read_body({}, stream(), share, seconds=60))
 
     async def story() -> Problem:
         with budget.share() as other:
@@ -225,3 +225,21 @@ def test_a_server_without_room_says_when_to_come_back() -> None:
 
     assert (problem.status, problem.code, problem.headers) == (429, "busy", {"Retry-After": "1"})
     assert budget.used == 0
+
+
+def test_a_sender_that_stops_halfway_gives_its_memory_back() -> None:
+    """A body that does not arrive in time is 408, and what it held is free for others."""
+    budget = Budget(10_000_000)
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield b" " * 1_000_000
+        await asyncio.Event().wait()
+
+    async def story() -> Problem:
+        with budget.share() as share, pytest.raises(Problem) as refused:
+            await read_body({}, stream(), share, seconds=0.01)
+        return refused.value
+
+    problem = asyncio.run(story())
+
+    assert (problem.status, problem.code, budget.used) == (408, "body_too_slow", 0)

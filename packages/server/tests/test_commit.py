@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import prompt_call
 from msgspec import Raw
+from watchllm_server.clock import SystemClock
 from watchllm_server.errors import Problem, StoreError
-from watchllm_server.events import Row, read_event
+from watchllm_server.events import read_event
 from watchllm_server.ingest.commit import GroupCommit
 from watchllm_server.query.events import page_of_events
 from watchllm_server.query.filter import Filter
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from decimal import Decimal
 
-    from watchllm_server.events import Call
+    from watchllm_server.rows import Call, Row
     from watchllm_server.store.embedded import EmbeddedStore
 
 
@@ -81,8 +82,8 @@ def row(event_id: str, project: str = "p", **fields: Any) -> Row:
 @contextmanager
 def committing(store: Any, **limits: int) -> Iterator[GroupCommit]:
     """Run a writer over a store for the length of a block."""
-    bounds = {"group_events": 2_000, "group_bytes": 8_000_000} | limits
-    commit = GroupCommit(store, NoPrices(), **bounds)
+    bounds = {"group_events": 2_000, "group_bytes": 8_000_000, "group_seconds": 0} | limits
+    commit = GroupCommit(store, NoPrices(), clock=SystemClock(), **bounds)
     commit.start()
     try:
         yield commit
@@ -111,6 +112,51 @@ def test_a_group_grows_while_the_insert_before_it_runs() -> None:
         asyncio.run(add_while_busy(commit, store, [[row("a")], [row("b"), row("c")], [row("d")]]))
 
     assert store.groups == [["first"], ["a", "b", "c", "d"]]
+
+
+def test_under_load_a_group_grows_until_it_is_full() -> None:
+    """After a group of several batches the next one waits for others, until it is full."""
+    store = MemoryStore()
+
+    async def story(commit: GroupCommit) -> None:
+        await add_while_busy(commit, store, [[row("x")], [row("y")]])
+        await asyncio.gather(*(commit.add([row(name)], 10) for name in "abc"))
+
+    with committing(store, group_events=3, group_seconds=10_000) as commit:
+        asyncio.run(story(commit))
+
+    assert store.groups == [["first"], ["x", "y"], ["a", "b", "c"]]
+
+
+def test_a_single_sender_waits_for_nobody() -> None:
+    """Batches that come one after the other are stored one by one, without a pause."""
+    store = MemoryStore()
+
+    async def story(commit: GroupCommit) -> None:
+        for name in "abc":
+            await commit.add([row(name)], 10)
+
+    with committing(store, group_seconds=10_000) as commit:
+        asyncio.run(story(commit))
+
+    assert store.groups == [["a"], ["b"], ["c"]]
+
+
+def test_a_group_that_is_still_growing_is_stored_at_the_end() -> None:
+    """To close the writer stores what was waiting for company."""
+    store = MemoryStore()
+
+    async def story(commit: GroupCommit) -> None:
+        await add_while_busy(commit, store, [[row("x")], [row("y")]])
+        waiting = asyncio.create_task(commit.add([row("a")], 10))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(commit.close)
+        await waiting
+
+    with committing(store, group_seconds=10_000) as commit:
+        asyncio.run(story(commit))
+
+    assert store.groups == [["first"], ["x", "y"], ["a"]]
 
 
 def test_a_group_is_bounded() -> None:
@@ -185,7 +231,14 @@ def test_a_call_that_cannot_be_priced_is_stored_all_the_same() -> None:
 def test_close_stores_what_was_taken_and_takes_no_more() -> None:
     """What waits when the writer closes is stored; what comes later is told to come back."""
     store = MemoryStore()
-    commit = GroupCommit(store, NoPrices(), group_events=1, group_bytes=8_000_000)
+    commit = GroupCommit(
+        store,
+        NoPrices(),
+        group_events=1,
+        group_bytes=8_000_000,
+        group_seconds=0,
+        clock=SystemClock(),
+    )
     commit.start()
 
     async def story() -> list[BaseException | None]:

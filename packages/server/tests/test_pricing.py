@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 from conftest import utc
 from hypothesis import given
 from hypothesis import strategies as st
-from watchllm_server.events import Call
+from watchllm_server.rows import Call
 
 if TYPE_CHECKING:
     from watchllm_server.pricing import Prices
@@ -57,6 +58,62 @@ def test_cached_input_is_cheaper(prices: Prices) -> None:
     assert prices.cost(call(tokens_output=0, metadata=usage)) == Decimal("1.25")
 
 
+SONNET = "claude-sonnet-4-5"
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens_input", "usage", "dollars"),
+    [
+        # OpenAI counts cached tokens within its input, in both of its APIs.
+        ("gpt-4o", 100_000, {"prompt_tokens_details": {"cached_tokens": 60_000}}, "1.175"),
+        ("gpt-4o", 100_000, {"input_tokens_details": {"cached_tokens": 60_000}}, "1.175"),
+        # Anthropic counts them beside its input: read at a tenth, written at five quarters.
+        (
+            SONNET, 100_000,
+            {"input_tokens": 100_000, "cache_read_input_tokens": 50_000}, "1.815",
+        ),
+        (
+            SONNET, 100_000,
+            {"input_tokens": 100_000, "cache_creation_input_tokens": 40_000}, "1.95",
+        ),
+        (
+            SONNET, 100_000,
+            {
+                "input_tokens": 100_000,
+                "cache_creation_input_tokens": 40_000,
+                "cache_creation": {"ephemeral_1h_input_tokens": 40_000},
+            },
+            "2.04",
+        ),
+        # With what is cached the request is a large one, which has prices of its own.
+        (
+            SONNET, 100_000,
+            {"input_tokens": 100_000, "cache_read_input_tokens": 200_000}, "2.97",
+        ),
+        # A sender that passes the whole count on.
+        (
+            SONNET, 150_000,
+            {"input_tokens": 100_000, "cache_read_input_tokens": 50_000}, "1.815",
+        ),
+        # Reasoning is part of the output and has its price, where it has none of its own.
+        ("gpt-4o", 100_000, {"completion_tokens_details": {"reasoning_tokens": 90_000}}, "1.25"),
+        # A usage that contradicts the counts is none.
+        ("gpt-4o", 100_000, {"prompt_tokens_details": {"cached_tokens": 100_001}}, "1.25"),
+        ("gpt-4o", 100_000, {"prompt_tokens_details": {"cached_tokens": -1}}, "1.25"),
+        ("gpt-4o", 100_000, {"prompt_tokens_details": None, "cached": True}, "1.25"),
+    ],
+)  # fmt: skip
+def test_each_kind_of_token_has_its_price(
+    prices: Prices, model: str, tokens_input: int, usage: Any, dollars: str
+) -> None:
+    """Tokens read from and written to the cache are priced as the provider's usage counts them."""
+    counted = call(
+        model, tokens_input=tokens_input, tokens_output=100_000, metadata={"usage": usage}
+    )
+
+    assert prices.cost(counted) == Decimal(dollars)
+
+
 @pytest.mark.parametrize(
     ("model", "metadata"),
     [
@@ -98,12 +155,25 @@ def test_metadata_of_another_shape_does_not_matter(prices: Prices, metadata: Any
     assert prices.cost(call(metadata=metadata)) == Decimal("12.5")
 
 
-@given(st.integers(0, 10**9), st.integers(0, 10**9))
-def test_the_fast_way_gives_the_exact_price(prices: Prices, given_in: int, given_out: int) -> None:
-    """For any counts the cost equals that of the price list's own calculation."""
+@pytest.mark.parametrize(
+    ("model", "provider"),
+    [("gpt-4o", "openai"), (SONNET, "anthropic"), ("gemini-2.5-pro", "google"),
+     ("deepseek-chat", "deepseek"), ("o3", "openai")],
+)  # fmt: skip
+@given(
+    given_in=st.integers(0, 10**9) | st.integers(199_998, 200_002),
+    given_out=st.integers(0, 10**9),
+    at=st.datetimes(datetime(2024, 1, 1), datetime(2026, 12, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+)
+def test_the_fast_way_gives_the_exact_price(
+    prices: Prices, *, model: str, provider: str, given_in: int, given_out: int, at: datetime
+) -> None:
+    """For any counts and times the cost equals that of the price list's own calculation."""
     from genai_prices import Usage, calc_price  # noqa: PLC0415 - seconds, which other tests spare
 
     usage = Usage(input_tokens=given_in, output_tokens=given_out)
-    listed = calc_price(usage, "gpt-4o", provider_id="openai").total_price
+    listed = calc_price(usage, model, provider_id=provider, genai_request_timestamp=at)
 
-    assert prices.cost(call(tokens_input=given_in, tokens_output=given_out)) == listed
+    ours = prices.cost(call(model, at=at, tokens_input=given_in, tokens_output=given_out))
+
+    assert ours == listed.total_price

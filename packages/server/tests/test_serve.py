@@ -172,7 +172,7 @@ def test_sigkill_loses_nothing_that_was_answered(
     """After SIGKILL each answered event is stored; when all are sent again, each is there once."""
     sent: list[dict[str, Any]] = []
     acknowledged: set[str] = set()
-    for number in range(3):
+    for number in range(5):
         server = serve(tmp_path)
         load = Load(server, "sigkill")
         load.wait_for(3 + number)

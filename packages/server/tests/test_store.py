@@ -1,4 +1,4 @@
-"""What every event store does, on the real engine."""
+"""What every event store does, on real engines."""
 
 from __future__ import annotations
 
@@ -10,22 +10,43 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from conftest import prompt_call
+from engines import REAL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
-from watchllm_server.errors import StoreError
-from watchllm_server.events import Row, read_event
+from watchllm_server.address import parse_address
+from watchllm_server.errors import StartError, StoreError
+from watchllm_server.events import read_event
 from watchllm_server.query.events import event_by_id
+from watchllm_server.store.clickhouse import ClickHouseStore
+from watchllm_server.store.embedded import EmbeddedStore
 from watchllm_server.store.files import migrations
+from watchllm_server.store.inserts import insert_statement
 from watchllm_server.store.parameters import format_parameters
 
 if TYPE_CHECKING:
-    from watchllm_server.store.embedded import EmbeddedStore
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from watchllm_server.rows import Row
+    from watchllm_server.store.base import EventStore
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 ON_ONE_ENGINE = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+
+
+@pytest.fixture(scope="module", params=["embedded", "clickhouse", *(["real"] if REAL else [])])
+def store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
+    """Open each store in turn: the embedded one, one over HTTP, and one of a real server if set."""
+    if request.param == "embedded":
+        yield request.getfixturevalue("embedded_store")
+        return
+    url = REAL or request.getfixturevalue("clickhouse").url()
+    opened = ClickHouseStore(parse_address(url))
+    yield opened
+    opened.close()
 
 
 def row(project: str, text: str) -> Row:
@@ -35,7 +56,7 @@ def row(project: str, text: str) -> Row:
 
 @ON_ONE_ENGINE
 @given(text=TEXTS, texts=st.lists(TEXTS))
-def test_parameters_arrive_as_they_are(store: EmbeddedStore, text: str, texts: list[str]) -> None:
+def test_parameters_arrive_as_they_are(store: EventStore, text: str, texts: list[str]) -> None:
     """Any text and any list of texts pass through a query's parameters unchanged."""
     project = str(uuid.uuid4())
     ids = [f"{number}{text}" for number, text in enumerate([text, *texts])]
@@ -63,7 +84,7 @@ def test_null_is_a_parameter_of_its_own() -> None:
 @ON_ONE_ENGINE
 @given(prompt=TEXTS, response=TEXTS, user=TEXTS)
 def test_texts_come_back_as_they_were(
-    store: EmbeddedStore, prompt: str, response: str, user: str
+    store: EventStore, prompt: str, response: str, user: str
 ) -> None:
     """Any Unicode text survives the way into the store and back, also an empty one."""
     project = str(uuid.uuid4())
@@ -77,7 +98,7 @@ def test_texts_come_back_as_they_were(
     assert json.loads(msgspec.json.encode(found.to_wire()))["user_id"] == user
 
 
-def test_a_group_of_many_months_is_stored_whole(store: EmbeddedStore) -> None:
+def test_a_group_of_many_months_is_stored_whole(store: EventStore) -> None:
     """A sender's backlog of more than a hundred months is one insert."""
     project = str(uuid.uuid4())
     times = [f"{year}-{month:02}-01T00:00:00Z" for year in range(2000, 2015) for month in (1, 5, 9)]
@@ -100,12 +121,12 @@ def test_a_group_of_many_months_is_stored_whole(store: EmbeddedStore) -> None:
     assert len(found) == len(rows)
 
 
-def test_a_group_that_cannot_be_read_is_an_error_and_stores_nothing(store: EmbeddedStore) -> None:
+def test_a_group_that_cannot_be_read_is_an_error_and_stores_nothing(store: EventStore) -> None:
     """A value that the engine refuses fails its group, and no row of it is visible."""
     project = str(uuid.uuid4())
     good = row(project, json.dumps(prompt_call(event_id="good")))
     bad = row(project, json.dumps(prompt_call(event_id="bad")))
-    bad.columns["tokens_input"] = b'"many"'
+    bad.columns.tokens_input = Raw(b'"many"')
 
     with pytest.raises(StoreError):
         store.insert_group([(good, None), (bad, None)])
@@ -115,11 +136,27 @@ def test_a_group_that_cannot_be_read_is_an_error_and_stores_nothing(store: Embed
     assert event_by_id(store, project, "good") is not None
 
 
-def test_the_steps_of_the_schema_are_numbered_without_gaps() -> None:
-    """Migrations carry the numbers 1, 2, 3 and so on."""
+def test_without_a_build_of_the_engine_the_other_store_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the engine's package is the empty one, the sentence says what to use instead."""
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "0.0.1")
+
+    with pytest.raises(StartError, match="--store clickhouse://"):
+        EmbeddedStore(tmp_path, memory_bytes=800_000_000)
+
+
+def test_indexes_over_words_are_left_to_merges() -> None:
+    """An insert names the indexes over words that it shall not build, where there are any."""
+    assert "exclude_materialize_skip_indexes_on_insert = 'a,b'" in insert_statement(["a", "b"])
+    assert "exclude_materialize" not in insert_statement([])
+
+
+def test_each_step_of_the_schema_has_a_number_of_its_own() -> None:
+    """Migrations are applied in the order of numbers that none shares with another."""
     versions = [step.version for step in migrations()]
 
-    assert versions == list(range(1, len(versions) + 1))
+    assert versions == sorted(set(versions))
 
 
 def test_rows_and_their_directory_are_synced_before_an_insert_returns() -> None:

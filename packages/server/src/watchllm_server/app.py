@@ -20,6 +20,7 @@ from watchllm_server.errors import Problem
 from watchllm_server.ingest.batch import BatchIngest
 from watchllm_server.ingest.budget import Budget
 from watchllm_server.ingest.commit import GroupCommit, Pricing
+from watchllm_server.ingest.otlp.routes import TracesIngest
 from watchllm_server.pages.routes import Pages
 from watchllm_server.pricing import Prices
 
@@ -51,14 +52,19 @@ def create_app(
     The store and the metadata stay the caller's to close.
     """
     pricing = prices or Prices()
-    keys = Authenticator(metadata, clock or SystemClock())
+    clock = clock or SystemClock()
+    keys = Authenticator(metadata, clock)
     commit = GroupCommit(
         store,
         pricing,
         group_events=settings.group_events,
         group_bytes=settings.group_mb * _MB,
+        group_seconds=settings.group_ms / 1_000,
+        clock=clock,
     )
-    ingest = BatchIngest(keys, commit, Budget(settings.queue_mb * _MB), metadata)
+    budget = Budget(settings.queue_mb * _MB)
+    ingest = BatchIngest(keys, commit, budget, metadata, body_seconds=settings.body_seconds)
+    traces = TracesIngest(keys, commit, budget, body_seconds=settings.body_seconds)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
@@ -71,6 +77,7 @@ def create_app(
 
     routes = [
         *ingest.routes(),
+        *traces.routes(),
         *Api(store, keys).routes(),
         *Pages(store, metadata).routes(),
     ]

@@ -61,11 +61,12 @@ def serve(
     host: Annotated[str | None, typer.Option(help=_HELP["host"])] = None,
     port: Annotated[str | None, typer.Option(metavar="PORT", help=_HELP["port"])] = None,
     data_dir: DataDir = None,
+    store: Annotated[str | None, typer.Option(metavar="URL", help=_HELP["store"])] = None,
 ) -> None:
     """Start the server and run it until SIGTERM or Ctrl-C."""
     from watchllm_server.serve import serve_forever  # noqa: PLC0415 - loads the engine
 
-    settings = load_settings(os.environ, host=host, port=port, data_dir=data_dir)
+    settings = load_settings(os.environ, host=host, port=port, data_dir=data_dir, store=store)
     raise typer.Exit(serve_forever(settings))
 
 

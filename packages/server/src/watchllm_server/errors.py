@@ -4,6 +4,7 @@ WatchLLMServerError
 ├── StartError             the process cannot start: one sentence, exit code 2
 ├── MetadataError          a project or key cannot be made as asked
 ├── StoreError             the store did not do what was asked
+│   └── StoreUnavailableError  it cannot do anything now
 └── Problem                a request is answered with an error body
 """
 
@@ -33,6 +34,10 @@ class MetadataError(WatchLLMServerError):
 
 class StoreError(WatchLLMServerError):
     """Say what the store answered; the text may hold data and is never sent to a client."""
+
+
+class StoreUnavailableError(StoreError):
+    """Say that the store can do nothing now: it is away, or its disk is full."""
 
 
 class Problem(WatchLLMServerError):  # noqa: N818 - it is an answer, not always a fault

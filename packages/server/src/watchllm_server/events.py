@@ -17,6 +17,7 @@ from msgspec import Raw
 from watchllm_server import fields
 from watchllm_server.fields import FaultyFieldError, Kind, check
 from watchllm_server.jsontext import unescape
+from watchllm_server.rows import Call, Columns, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 DEFAULT_ENV: Final = "development"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _END: Final = datetime(2262, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 # Up to so many digits a decimal number survives the way through a 64-bit float and back.
-_EXACT_DIGITS = 15
+EXACT_DIGITS = 15
 
 _REQUIRED: Final[Mapping[str, Kind]] = {
     "event_id": fields.NAME,
@@ -150,30 +152,6 @@ class FaultyEventError(Exception):
         self.event_id = event_id
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What the price of a prompt call depends on. Unknown counts are None."""
-
-    model: str
-    at: datetime
-    tokens_input: int | None
-    tokens_output: int | None
-    response_metadata: bytes | None
-    cost_estimate_usd: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An event on its way to the store: each column's value as JSON text."""
-
-    project_id: str
-    event_id: str
-    ts: datetime
-    columns: dict[str, bytes]
-    call: Call | None
-    """Present for a prompt call, which the writer prices before it stores the row."""
-
-
 def parse_timestamp(text: str) -> datetime:
     """Return an RFC 3339 time as UTC; raise ValueError with a sentence when it is none.
 
@@ -182,7 +160,9 @@ def parse_timestamp(text: str) -> datetime:
     if not _RFC3339.fullmatch(text):
         raise ValueError("must be RFC 3339 with an offset, as in 2026-11-24T09:30:00.123Z")
     try:
-        moment = datetime.fromisoformat(text.upper()).astimezone(UTC)
+        moment = datetime.fromisoformat(text.upper())
+        if moment.tzinfo is not UTC:
+            moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("names a day or a time that does not exist") from None
     if not EPOCH <= moment < _END:
@@ -192,12 +172,11 @@ def parse_timestamp(text: str) -> datetime:
 
 def micros(moment: datetime) -> int:
     """Return the microseconds from 1970 to a moment."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    return (moment - EPOCH) // _MICROSECOND
 
 
 _as_mapping = msgspec.json.Decoder(dict[str, Raw]).decode
 _as_text = msgspec.json.Decoder(str).decode
-_encode = msgspec.json.encode
 
 
 def read_event(raw: Raw, project_id: str) -> Row:
@@ -308,29 +287,25 @@ def _call(event: Mapping[str, Raw], values: Mapping[str, Any], ts: datetime) -> 
 
 def _columns(
     event: dict[str, Raw], values: Mapping[str, Any], project_id: str, ts: datetime
-) -> dict[str, bytes]:
+) -> Columns:
     """Share the fields out between columns and `attributes`, the JSON text of all that remains."""
     rest = dict(event)
-    columns = {
-        "project_id": _encode(project_id),
-        "ts": b'"%b"' % ts.replace(tzinfo=None).isoformat(sep=" ").encode(),
-    }
     rest.pop("timestamp")
     own = ("event_id", "event_type", "run_id", *COLUMNS.get(values["event_type"], ()))
-    for name in (*own, "env", "tags", "user_id", "release"):
-        if name in values:
-            columns[name] = bytes(rest.pop(name))
+    found: dict[str, Any] = {
+        name: rest.pop(name)
+        for name in (*own, "env", "tags", "user_id", "release")
+        if name in values
+    }
     # An empty text in a column means that the field is absent: one that was sent stays visible.
     for name in ("user_id", "release", "env"):
         if values.get(name) == "":
             rest[name] = event[name]
-    latency = columns.get("latency_ms", b"")
-    if len(latency) > _EXACT_DIGITS:
+    if "latency_ms" in found and len(bytes(found["latency_ms"])) > EXACT_DIGITS:
         rest["latency_ms"] = event["latency_ms"]
     if "sample_rate" in values:
-        columns["sample_rate"] = bytes(event["sample_rate"])
-    if "env" not in values:
-        columns["env"] = _encode(DEFAULT_ENV)
+        found["sample_rate"] = event["sample_rate"]
+    found.setdefault("env", DEFAULT_ENV)
     if rest:
-        columns["attributes"] = _encode(unescape(msgspec.json.encode(rest)).decode())
-    return columns
+        found["attributes"] = unescape(msgspec.json.encode(rest)).decode()
+    return Columns(project_id=project_id, ts=ts.replace(tzinfo=None).isoformat(sep=" "), **found)

@@ -18,6 +18,8 @@ AlertType: TypeAlias = Literal["cost_spike", "latency_spike", "error_rate_spike"
 # The largest cost that the column Decimal(38, 12) and a sum of many such can hold with room.
 MAX_COST_USD = 1_000_000_000_000
 MAX_INT = 2**63 - 1
+MAX_DEPTH = 200
+"""Levels of lists and objects that an event may have, itself included."""
 
 
 class ErrorInfo(Struct):

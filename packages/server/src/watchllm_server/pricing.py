@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
+
+from watchllm_server.usage import details
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider
 
-    from watchllm_server.events import Call
+    from watchllm_server.rows import Call
 
 _MAX_NAME = 200
 _KNOWN_MODELS = 4_096
@@ -19,21 +22,8 @@ _KNOWN_MODELS = 4_096
 _SCALE = Decimal("1e-12")
 
 
-class _CachedTokens(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens_details: _CachedTokens | None = None
-    input_tokens_details: _CachedTokens | None = None
-
-
 class _Metadata(msgspec.Struct):
     provider: str | None = None
-
-
-class _MetadataUsage(msgspec.Struct):
-    usage: _Usage | None = None
 
 
 class Prices:
@@ -44,7 +34,7 @@ class Prices:
 
     def __init__(self) -> None:
         self._find = lru_cache(_KNOWN_MODELS)(_find_model)
-        self._flat: dict[int, tuple[ModelPrice, _Flat | None]] = {}
+        self._lines: dict[int, tuple[ModelPrice, _Lines]] = {}
 
     def warm(self) -> None:
         """Load the price lists, so that the first call does not wait for them."""
@@ -55,11 +45,13 @@ class Prices:
 
         A cost that the sender gave wins over the list price. The provider is the sender's
         `response_metadata.provider`, else the prefix of a `provider/model` name, else inferred
-        from the model's name.
+        from the model's name. Tokens that `response_metadata.usage` counts as read from or
+        written to the provider's cache, as reasoning or as audio have the price of their kind.
         """
         if call.cost_estimate_usd is not None:
             return Decimal(call.cost_estimate_usd.decode()).quantize(_SCALE)
-        if call.tokens_input is None or call.tokens_output is None:
+        tokens_input, tokens_output = call.tokens_input, call.tokens_output
+        if tokens_input is None or tokens_output is None:
             return None
         if not call.model or len(call.model) > _MAX_NAME:
             return None
@@ -67,26 +59,24 @@ class Prices:
         if found is None:
             return None
         provider, model = found
-        cached = _cached_tokens(call)
-        flat = None if cached else self._flat_price(model.get_prices(call.at))
-        if flat is None:
-            total = _listed(provider, model, call, cached)
-        else:
-            total = flat.of(call.tokens_input, call.tokens_output)
+        counts = details(call.response_metadata, tokens_input, tokens_output)
+        if counts is None:
+            line = self._lines_of(model.get_prices(call.at)).line(tokens_input)
+            if line is not None:
+                return line.of(tokens_input, tokens_output).quantize(_SCALE)
+            counts = {"input_tokens": tokens_input, "output_tokens": tokens_output}
+        total = _listed(provider, model, call, counts)
         return None if total is None else total.quantize(_SCALE)
 
-    def _flat_price(self, price: ModelPrice) -> _Flat | None:
-        """Return the price as a linear function, or None when it depends on the call's size.
-
-        Price lists are constants of the package, so there are as many entries as lists.
-        """
-        known = self._flat.get(id(price))
+    def _lines_of(self, price: ModelPrice) -> _Lines:
+        # Price lists are constants of the package, so there are as many entries as lists.
+        known = self._lines.get(id(price))
         if known is None:
-            known = self._flat[id(price)] = (price, _flatten(price))
+            known = self._lines[id(price)] = (price, _Lines(price))
         return known[1]
 
 
-class _Flat:
+class _Line:
     """A price that is linear in the tokens: what the exact calculation gives, without its cost."""
 
     def __init__(self, fixed: Decimal, per_input: Decimal, per_output: Decimal) -> None:
@@ -98,32 +88,48 @@ class _Flat:
         return self._fixed + self._per_input * tokens_input + self._per_output * tokens_output
 
 
-def _flatten(price: ModelPrice) -> _Flat | None:
-    from genai_prices.types import TieredPrices, Usage  # noqa: PLC0415 - takes seconds to import
+class _Lines:
+    """The lines of one price list: one, or one for each size of request that has its own price."""
 
-    if any(isinstance(value, TieredPrices) for value in vars(price).values()):
+    def __init__(self, price: ModelPrice) -> None:
+        from genai_prices.types import TieredPrices  # noqa: PLC0415 - takes seconds to import
+
+        tiered = [value for value in vars(price).values() if isinstance(value, TieredPrices)]
+        self._starts = sorted({tier.start for value in tiered for tier in value.tiers})
+        ends = [*self._starts, None]
+        # A price counts from one token beyond its start.
+        lows = [0, *(start + 1 for start in self._starts)]
+        self._lines = [_fit(price, low, end) for low, end in zip(lows, ends, strict=True)]
+
+    def line(self, tokens_input: int) -> _Line | None:
+        """Return what a request of that size costs, or None when it takes the exact calculation."""
+        return self._lines[bisect_left(self._starts, tokens_input)]
+
+
+def _fit(price: ModelPrice, low: int, end: int | None) -> _Line | None:
+    """Return the line through three points, of inputs between the bounds."""
+    from genai_prices.types import Usage  # noqa: PLC0415 - takes seconds to import
+
+    if end is not None and end <= low:
         return None
     try:
-        fixed, one_input, one_output = (
+        base, next_input, next_output = (
             price.calc_price(Usage(input_tokens=i, output_tokens=o))["total_price"]
-            for i, o in ((0, 0), (1, 0), (0, 1))
+            for i, o in ((low, 0), (low + 1, 0), (low, 1))
         )
     except (LookupError, ValueError):
         return None
-    return _Flat(fixed, one_input - fixed, one_output - fixed)
+    per_input = next_input - base
+    return _Line(base - low * per_input, per_input, next_output - base)
 
 
-def _listed(provider: Provider, model: ModelInfo, call: Call, cached: int) -> Decimal | None:
+def _listed(
+    provider: Provider, model: ModelInfo, call: Call, counts: dict[str, int]
+) -> Decimal | None:
     from genai_prices.types import Usage  # noqa: PLC0415 - takes seconds to import
 
-    usage: dict[str, Any] = {
-        "input_tokens": call.tokens_input,
-        "output_tokens": call.tokens_output,
-    }
-    if cached:
-        usage["cache_read_tokens"] = cached
     try:
-        found = model.calc_price(Usage(**usage), provider, genai_request_timestamp=call.at)
+        found = model.calc_price(Usage(**counts), provider, genai_request_timestamp=call.at)
     except (LookupError, ValueError):
         return None
     return found.total_price
@@ -153,27 +159,13 @@ def _find_model(model: str, provider_id: str | None) -> tuple[Provider, ModelInf
 
 
 _metadata = msgspec.json.Decoder(_Metadata).decode
-_metadata_usage = msgspec.json.Decoder(_MetadataUsage).decode
 
 
 def _provider(response_metadata: bytes | None) -> str | None:
-    if response_metadata is None:
+    if response_metadata is None or b'"provider"' not in response_metadata:
         return None
     try:
         name = _metadata(response_metadata).provider
     except msgspec.DecodeError:
         return None
     return name.strip()[:_MAX_NAME] or None if name else None
-
-
-def _cached_tokens(call: Call) -> int:
-    """Return how many input tokens came from the provider's cache, as OpenAI's usage tells it."""
-    if call.response_metadata is None or b"cached_tokens" not in call.response_metadata:
-        return 0
-    try:
-        usage = _metadata_usage(call.response_metadata).usage
-    except msgspec.DecodeError:
-        return 0
-    details = usage and (usage.prompt_tokens_details or usage.input_tokens_details)
-    cached = (details.cached_tokens or 0) if details else 0
-    return cached if 0 < cached <= (call.tokens_input or 0) else 0

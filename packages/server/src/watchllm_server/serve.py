@@ -17,12 +17,13 @@ from watchllm_server.app import create_app
 from watchllm_server.clock import SystemClock
 from watchllm_server.errors import StartError
 from watchllm_server.metadata import Metadata
-from watchllm_server.store.embedded import EmbeddedStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import FrameType
 
     from watchllm_server.settings import Settings
+    from watchllm_server.store.base import EventStore
 
 _BACKLOG = 2_048
 # Requests in flight get so long; the writer and the store need the rest of five seconds.
@@ -43,10 +44,7 @@ def serve_forever(settings: Settings) -> int:
         directory = datadir.prepare(settings.data_dir)
         stack.enter_context(datadir.owned(directory))
         metadata = stack.enter_context(closing(Metadata(directory / "metadata.db", clock)))
-        memory = settings.memory_mb * _MB
-        store = stack.enter_context(
-            closing(EmbeddedStore(directory / "events", memory_bytes=memory))
-        )
+        store = stack.enter_context(closing(_open_store(settings, directory)))
         address = _address(listener)
         _introduce(metadata, settings, address)
         config = uvicorn.Config(
@@ -64,6 +62,17 @@ def serve_forever(settings: Settings) -> int:
         _stop_on_signals(server)
         server.run(sockets=[listener])
         return 0 if server.started else 1
+
+
+def _open_store(settings: Settings, directory: Path) -> EventStore:
+    """Open the store that is set, whose engine alone is loaded."""
+    if settings.store is not None:
+        from watchllm_server.store.clickhouse import ClickHouseStore  # noqa: PLC0415
+
+        return ClickHouseStore(settings.store)
+    from watchllm_server.store.embedded import EmbeddedStore  # noqa: PLC0415
+
+    return EmbeddedStore(directory / "events", memory_bytes=settings.memory_mb * _MB)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -104,6 +113,8 @@ def _introduce(metadata: Metadata, settings: Settings, address: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     say(f"WatchLLM listens on {address}, and keeps its data in {settings.data_dir}.")
+    if settings.store is not None:
+        say(f"It keeps its events in the ClickHouse server at {settings.store}.")
     wanted = settings.init_project_id or _FIRST_PROJECT
     is_asked_for = bool(settings.init_project_id or settings.init_api_key)
     if metadata.projects() and not is_asked_for:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from watchllm_server.address import Address, parse_address
 from watchllm_server.errors import StartError
 
 if TYPE_CHECKING:
@@ -46,6 +48,10 @@ def _directory(text: str) -> Path:
     return Path(state) / "watchllm"
 
 
+def _store(text: str) -> Address | None:
+    return parse_address(text) if text else None
+
+
 SETTINGS = (
     Setting("host", "WATCHLLM_HOST", "127.0.0.1", "Address to listen on.", _text),
     Setting(
@@ -61,6 +67,14 @@ SETTINGS = (
         "",
         "Directory of the data. Default: $XDG_STATE_HOME/watchllm or ~/.local/state/watchllm.",
         _directory,
+    ),
+    Setting(
+        "store",
+        "WATCHLLM_STORE",
+        "",
+        "Where events are kept: clickhouse://user:password@host:port/database (clickhouses:// for "
+        "TLS). Default: an embedded engine in the data directory.",
+        _store,
     ),
     Setting(
         "init_project_id",
@@ -86,16 +100,30 @@ SETTINGS = (
     Setting(
         "group_events",
         "WATCHLLM_GROUP_EVENTS",
-        "2000",
+        "3000",
         "Most events that one insert carries.",
         _number(1, 100_000),
     ),
     Setting(
         "group_mb",
         "WATCHLLM_GROUP_MB",
-        "8",
+        "12",
         "Most MB of events that one insert carries.",
-        _number(1, 1_000),
+        _number(1, 100),
+    ),
+    Setting(
+        "group_ms",
+        "WATCHLLM_GROUP_MS",
+        "50",
+        "Milliseconds from one insert to the next under load; a full group does not wait.",
+        _number(0, 10_000),
+    ),
+    Setting(
+        "body_seconds",
+        "WATCHLLM_BODY_SECONDS",
+        "60",
+        "Seconds in which a body must have arrived; what is slower is answered 408.",
+        _number(1, 3_600),
     ),
     Setting(
         "queue_mb",
@@ -107,6 +135,11 @@ SETTINGS = (
 )
 
 
+def _shown(text: str) -> str:
+    """Return a wrong value without the password that an address may hold."""
+    return re.sub(r"//[^/@]*@", "//***@", text)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The values of all settings."""
@@ -114,11 +147,14 @@ class Settings:
     host: str
     port: int
     data_dir: Path
+    store: Address | None
     init_project_id: str
     init_api_key: str
     memory_mb: int
     group_events: int
     group_mb: int
+    group_ms: int
+    body_seconds: int
     queue_mb: int
 
     def __repr__(self) -> str:
@@ -138,5 +174,5 @@ def load_settings(environment: Mapping[str, str], **given: str | None) -> Settin
             values[setting.name] = setting.read(text)
         except ValueError as error:
             source = f"--{setting.name.replace('_', '-')}" if option else setting.env
-            raise StartError(f"{source} must be {error}, but it is {text!r}.") from None
+            raise StartError(f"{source} must be {error}, but it is {_shown(text)!r}.") from None
     return Settings(**values)

@@ -12,9 +12,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
+from watchllm_server.calls import read_call
 from watchllm_server.errors import Problem
-from watchllm_server.events import FaultyEventError, Row, read_event
-from watchllm_server.ingest.body import ACCEPTED_ENCODING, MAX_BODY, read_body
+from watchllm_server.events import FaultyEventError, read_event
+from watchllm_server.fields import MAX_DEPTH
+from watchllm_server.ingest.body import ACCEPTED_ENCODING, drain, read_body
 from watchllm_server.jsontext import is_deeper_than, mend_halves
 
 if TYPE_CHECKING:
@@ -25,11 +27,12 @@ if TYPE_CHECKING:
     from watchllm_server.auth import Authenticator
     from watchllm_server.ingest.budget import Budget
     from watchllm_server.ingest.commit import GroupCommit
+    from watchllm_server.rows import Row
 
 _log = logging.getLogger(__name__)
 
 MAX_EVENTS = 500
-MAX_DEPTH = 200
+_TOO_SLOW = 408
 _HEADERS = {"Accept-Encoding": ACCEPTED_ENCODING, "X-WatchLLM-Max-Batch": str(MAX_EVENTS)}
 _as_mapping = msgspec.json.Decoder(dict[str, Raw]).decode
 _as_list = msgspec.json.Decoder(list[Raw]).decode
@@ -57,12 +60,19 @@ class BatchIngest:
     """Answer the route with the writer, the keys and the budget that it is given."""
 
     def __init__(
-        self, keys: Authenticator, commit: GroupCommit, budget: Budget, losses: Losses
+        self,
+        keys: Authenticator,
+        commit: GroupCommit,
+        budget: Budget,
+        losses: Losses,
+        *,
+        body_seconds: float,
     ) -> None:
         self._keys = keys
         self._commit = commit
         self._budget = budget
         self._losses = losses
+        self._body_seconds = body_seconds
 
     def routes(self) -> list[Route]:
         """Return the route, for the application."""
@@ -82,9 +92,10 @@ class BatchIngest:
         with self._budget.share() as share:
             stream = request.stream()
             try:
-                body = await read_body(request.headers, stream, share)
-            except Problem:
-                await _drain(stream)
+                body = await read_body(request.headers, stream, share, seconds=self._body_seconds)
+            except Problem as problem:
+                if problem.status == _TOO_SLOW or not await drain(stream):
+                    problem.headers["Connection"] = "close"
                 raise
             batch = decode_batch(body, project_id)
             if batch.rows:
@@ -110,6 +121,10 @@ def decode_batch(body: bytes, project_id: str) -> Batch:
     rows: list[Row] = []
     errors: list[dict[str, Any]] = []
     for index, raw in enumerate(events):
+        row = read_call(raw, project_id)
+        if row is not None:
+            rows.append(row)
+            continue
         if is_deeper_than(MAX_DEPTH, bytes(raw)):
             raise _too_deep()
         try:
@@ -129,7 +144,8 @@ def decode_batch(body: bytes, project_id: str) -> Batch:
 
 def _decode(body: bytes) -> tuple[dict[str, Raw], list[Raw]]:
     try:
-        body.decode()
+        if not body.isascii():
+            body.decode()
         fields = _as_mapping(body)
     except msgspec.ValidationError:
         message = "The body must be an object with a list `events`."
@@ -179,12 +195,3 @@ def _losses_of(fields: Mapping[str, Raw]) -> dict[str, int]:
     except msgspec.DecodeError:
         return {}
     return {reason[:100]: count for reason, count in losses.items() if 0 < count < 2**53}
-
-
-async def _drain(stream: Any) -> None:
-    """Read on a little: many clients read an answer only when they have sent all."""
-    read = 0
-    async for chunk in stream:
-        read += len(chunk)
-        if read > 2 * MAX_BODY:
-            return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,16 @@ MAX_BODY = 10_000_000
 ACCEPTED_ENCODING = "gzip"
 _GZIP = 16 + zlib.MAX_WBITS
 _PIECE = 1_000_000
+_DRAIN_SECONDS = 5
 
 
 async def read_body(
-    headers: Mapping[str, str], stream: AsyncIterable[bytes], share: Share
+    headers: Mapping[str, str], stream: AsyncIterable[bytes], share: Share, *, seconds: float = 60
 ) -> bytes:
-    """Read a body of at most 10 MB, also after decompression.
+    """Read a body of at most 10 MB, also after decompression, that arrives in so many seconds.
 
-    Raises the Problem that answers a larger, broken or unknown one, or a server without room.
+    Raises the Problem that answers a larger, slower, broken or unknown one, or a server without
+    room.
     """
     encoding = headers.get("content-encoding", "identity").strip().lower() or "identity"
     if encoding not in {"identity", ACCEPTED_ENCODING}:
@@ -33,6 +36,21 @@ async def read_body(
     if length.isascii() and length.isdecimal() and int(length[:20]) > MAX_BODY:
         raise _too_large()
     inflate = _Inflate() if encoding == ACCEPTED_ENCODING else None
+    try:
+        # What a slow sender has sent so far is memory that others cannot have.
+        async with asyncio.timeout(seconds):
+            body = await _gather(stream, inflate, share)
+    except TimeoutError:
+        message = f"The body did not arrive within {seconds:g} seconds: send smaller batches."
+        raise Problem(408, "body_too_slow", message) from None
+    if inflate:
+        inflate.finish()
+    return bytes(body)
+
+
+async def _gather(
+    stream: AsyncIterable[bytes], inflate: _Inflate | None, share: Share
+) -> bytearray:
     body = bytearray()
     received = 0
     async for chunk in stream:
@@ -44,9 +62,24 @@ async def read_body(
             body += piece
             if len(body) > MAX_BODY:
                 raise _too_large()
-    if inflate:
-        inflate.finish()
-    return bytes(body)
+    return body
+
+
+async def drain(stream: AsyncIterable[bytes]) -> bool:
+    """Read on a little: many clients read an answer only when they have sent all.
+
+    Returns whether that was all. What takes longer than a few seconds is left.
+    """
+    read = 0
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for chunk in stream:
+                read += len(chunk)
+                if read > 2 * MAX_BODY:
+                    return False
+    except TimeoutError:
+        return False
+    return True
 
 
 def _too_large() -> Problem:

@@ -1,7 +1,8 @@
 """Group commit: many batches, one insert, and an answer once it is on disk.
 
-One thread writes. It commits at once when it is idle, and a group grows only while the insert
-before it runs, so that the wait is one insert and the rate follows the load.
+One thread writes. A batch that comes alone is stored at once. Under load a group grows while the
+insert before it runs and for a moment more: an insert costs as much as several hundred events in
+it, and each part that it makes is merged again.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from watchllm_server.errors import Problem, StoreError, store_unavailable
+from watchllm_server.errors import Problem, StoreError, StoreUnavailableError, store_unavailable
 from watchllm_server.ingest.dedup import Deduplicator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
-    from watchllm_server.events import Call, Row
+    from watchllm_server.clock import Clock
+    from watchllm_server.rows import Call, Row
     from watchllm_server.store.base import EventStore
 
 _log = logging.getLogger(__name__)
@@ -49,18 +51,31 @@ class _Batch:
 class GroupCommit:
     """Store the rows of many requests together. `start` it, and `close` it to finish its work.
 
-    `group_events` and `group_bytes` bound one insert; a single larger batch goes alone.
+    `group_events` and `group_bytes` bound one insert; a single larger batch goes alone. While
+    several batches make a group, inserts start `group_seconds` apart or as soon as a group is full.
     """
 
     def __init__(
-        self, store: EventStore, prices: Pricing, *, group_events: int, group_bytes: int
+        self,
+        store: EventStore,
+        prices: Pricing,
+        *,
+        group_events: int,
+        group_bytes: int,
+        group_seconds: float,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._prices = prices
         self._group_events = group_events
         self._group_bytes = group_bytes
+        self._group_seconds = group_seconds
+        self._clock = clock
+        self._not_before = 0.0
         self._dedup = Deduplicator(store)
         self._waiting: deque[_Batch] = deque()
+        self._waiting_events = 0
+        self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="group-commit")
@@ -80,6 +95,8 @@ class GroupCommit:
                 message = "The server is shutting down. Send this batch again in a few seconds."
                 raise Problem(503, "shutting_down", message, retry_after=2)
             self._waiting.append(batch)
+            self._waiting_events += len(rows)
+            self._waiting_bytes += size
             self._changed.notify()
         await asyncio.wrap_future(batch.done)
 
@@ -100,6 +117,7 @@ class GroupCommit:
         with self._changed:
             while not self._waiting and not self._closing:
                 self._changed.wait()
+            self._let_it_grow()
             group: list[_Batch] = []
             events = size = 0
             while self._waiting:
@@ -109,7 +127,23 @@ class GroupCommit:
                 if group and (events > self._group_events or size > self._group_bytes):
                     break
                 group.append(self._waiting.popleft())
+                self._waiting_events -= len(batch.rows)
+                self._waiting_bytes -= batch.size
+            # A single batch tells of a single sender, who would wait for nobody.
+            wait = self._group_seconds if len(group) > 1 else 0
+            self._not_before = self._clock.monotonic() + wait
             return group
+
+    def _let_it_grow(self) -> None:
+        while not self._closing:
+            left = self._not_before - self._clock.monotonic()
+            full = (
+                self._waiting_events >= self._group_events
+                or self._waiting_bytes >= self._group_bytes
+            )
+            if left <= 0 or full:
+                return
+            self._changed.wait(left)
 
     def _commit(self, group: list[_Batch]) -> None:
         # From here on a request that goes away no longer takes its rows back.
@@ -117,7 +151,7 @@ class GroupCommit:
         try:
             self._store_rows([row for batch in group for row in batch.rows])
         except Exception as error:  # noqa: BLE001 - whatever fails, the senders must hear of it
-            if len(group) > 1:
+            if len(group) > 1 and not isinstance(error, StoreUnavailableError):
                 # A batch that the store cannot take must not fail the others beside it.
                 for batch in group:
                     self._commit_alone(batch)
@@ -137,7 +171,7 @@ class GroupCommit:
 
     def _store_rows(self, rows: Sequence[Row]) -> None:
         new = self._dedup.new(rows)
-        priced = [(row, self._cost(row.call) if row.call else None) for row in new]
+        priced = [(row, self._cost(row.call) if row.call else None) for row in new.values()]
         if priced:
             self._store.insert_group(priced)
         self._dedup.remember(new)

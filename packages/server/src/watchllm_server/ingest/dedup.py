@@ -11,7 +11,7 @@ from watchllm_server.store.ids import stored_ids
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from watchllm_server.events import Row
+    from watchllm_server.rows import Row
     from watchllm_server.store.base import EventStore
 
 _REMEMBERED = 100_000
@@ -29,20 +29,28 @@ class Deduplicator:
         self._limit = remembered
         self._recent: OrderedDict[bytes, None] = OrderedDict()
 
-    def new(self, rows: Iterable[Row]) -> list[Row]:
-        """Return the rows that are neither stored nor earlier among these. Raises StoreError."""
+    def new(self, rows: Iterable[Row]) -> dict[bytes, Row]:
+        """Return the rows that are neither stored nor earlier among these, by what they are known.
+
+        Raises StoreError.
+        """
         fresh: dict[bytes, Row] = {}
         for row in rows:
             digest = _digest(row)
             if digest not in self._recent:
                 fresh.setdefault(digest, row)
         stored = stored_ids(self._store.query, fresh.values())
-        return [row for row in fresh.values() if (row.project_id, row.event_id) not in stored]
+        if not stored:
+            return fresh
+        return {
+            digest: row
+            for digest, row in fresh.items()
+            if (row.project_id, row.event_id) not in stored
+        }
 
-    def remember(self, rows: Iterable[Row]) -> None:
-        """Note that rows are stored."""
-        for row in rows:
-            self._recent[_digest(row)] = None
+    def remember(self, stored: Iterable[bytes]) -> None:
+        """Note that rows that `new` returned are stored."""
+        self._recent.update(dict.fromkeys(stored))
         while len(self._recent) > self._limit:
             self._recent.popitem(last=False)
 

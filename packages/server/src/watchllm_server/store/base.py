@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from watchllm_server.events import Row
+    from watchllm_server.rows import Row
 
 Value = str | int | float | None | Sequence[str]
 """What a parameter of a query may be."""
@@ -44,11 +44,3 @@ class EventStore(Protocol):
     def close(self) -> None:
         """Finish running work and let go of the data."""
         ...
-
-
-def encode_row(row: Row, cost: Decimal | None) -> bytes:
-    """Return a row as one line of ClickHouse's JSONEachRow format."""
-    parts = [b'"%b":%b' % (name.encode(), value) for name, value in row.columns.items()]
-    if cost is not None:
-        parts.append(b'"cost":"%b"' % f"{cost:f}".encode())
-    return b"{%b}" % b",".join(parts)

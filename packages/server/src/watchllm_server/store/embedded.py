@@ -9,24 +9,27 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from watchllm_server.errors import StartError, StoreError
-from watchllm_server.store.base import encode_row
-from watchllm_server.store.files import Migration, migrations, query_text
-from watchllm_server.store.ids import stored_ids
+from watchllm_server.errors import StartError, StoreError, StoreUnavailableError
+from watchllm_server.store.files import migrations, query_text
+from watchllm_server.store.history import HISTORY, TAKEN, record, remaining
+from watchllm_server.store.ids import one_of_each_part, stored_ids
+from watchllm_server.store.inserts import TEXT_INDEXES, encode_rows, insert_statement
 from watchllm_server.store.parameters import format_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from decimal import Decimal
     from pathlib import Path
 
-    from watchllm_server.events import Row
+    from watchllm_server.rows import Row
     from watchllm_server.store.base import Value
 
 _T = TypeVar("_T")
@@ -34,25 +37,14 @@ _T = TypeVar("_T")
 _READERS = 4
 _QUERY_SECONDS = 30
 _LITTLE_SPACE = 64_000_000
-_COLUMNS = (
-    "project_id, event_id, run_id, event_type, ts, env, tags, user_id, release, model, status, "
-    "latency_ms, tokens_input, tokens_output, cost, sample_rate, prompt, response, attributes"
-)
-# A sender may deliver a backlog of years: the limit of 100 months an insert would refuse it.
-_INSERT = f"INSERT INTO events ({_COLUMNS}) SETTINGS max_partitions_per_insert_block = 0"
 _FORMAT = "JSONCompactEachRow"
 _OUTPUT_SETTINGS = (
     "SET output_format_json_quote_decimals = 1, output_format_json_quote_64bit_integers = 0, "
     f"max_execution_time = {_QUERY_SECONDS}"
 )
-_HISTORY = """
-    CREATE TABLE IF NOT EXISTS schema_migrations
-    (version UInt32, name String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3))
-    ENGINE = MergeTree ORDER BY version
-    SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
-"""
 _UNSUPPORTED = (
-    "The embedded event store has no build for this system: chdb needs Linux with glibc, or macOS."
+    "The embedded event store has no build for this system: chdb needs Linux with glibc, or macOS. "
+    "Keep the events in a ClickHouse server: --store clickhouse://user:password@host:port/database."
 )
 _decode_lines = msgspec.json.Decoder(list[Any]).decode_lines
 
@@ -76,6 +68,7 @@ class EmbeddedStore:
         self._readers = ThreadPoolExecutor(_READERS, "store-reader")
         try:
             self._writer.submit(self._migrate).result()
+            self._insert_text = self._writer.submit(self._insert_statement).result()
         except StartError:
             self.close()
             raise
@@ -121,17 +114,20 @@ class EmbeddedStore:
         return found
 
     def _insert(self, rows: Sequence[tuple[Row, Decimal | None]]) -> None:
-        with self._connection().send_insert(_INSERT, "JSONEachRow") as insert:
-            insert.append(b"\n".join(encode_row(row, cost) for row, cost in rows))
+        with self._connection().send_insert(self._insert_text, "JSONEachRow") as insert:
+            insert.append(encode_rows(rows))
             insert.finish()
         # The engine's streaming insert reports success when its last step fails, on a full disk
         # among others, with nothing stored. What was not seen to be stored is not.
-        kept = stored_ids(self._ask_here, [row for row, _ in rows])
-        missing = {(row.project_id, row.event_id) for row, _ in rows} - kept
-        if missing:
-            free = shutil.disk_usage(self._directory).free
-            why = "NOT_ENOUGH_SPACE" if free < _LITTLE_SPACE else "ROWS_NOT_STORED"
-            raise StoreError(f"{len(missing)} of {len(rows)} rows were not stored ({why})")
+        wanted = one_of_each_part([row for row, _ in rows])
+        if len(stored_ids(self._ask_here, wanted)) < len(wanted):
+            message = f"A group of {len(rows)} rows was not stored whole"
+            if shutil.disk_usage(self._directory).free < _LITTLE_SPACE:
+                raise StoreUnavailableError(f"{message} (NOT_ENOUGH_SPACE)")
+            raise StoreError(f"{message} (ROWS_NOT_STORED)")
+
+    def _insert_statement(self) -> str:
+        return insert_statement([name for (name,) in self._select(TEXT_INDEXES, {})])
 
     def _ask_here(self, name: str, parameters: Mapping[str, Value]) -> list[Any]:
         return self._select(query_text(name).substitute(), format_parameters(parameters))
@@ -142,24 +138,12 @@ class EmbeddedStore:
 
     def _migrate(self) -> None:
         connection = self._connection()
-        connection.query(_HISTORY)
-        done = {row[0] for row in self._select("SELECT version FROM schema_migrations", {})}
-        steps = migrations()
-        if unknown := done - {step.version for step in steps}:
-            raise StartError(
-                f"The data was written by a newer version of WatchLLM (schema {max(unknown)}): "
-                "upgrade watchllm-server, or choose another --data-dir."
-            )
-        for step in steps:
-            if step.version not in done:
-                _apply(connection, step)
-
-
-def _apply(connection: Any, step: Migration) -> None:
-    for statement in step.statements:
-        connection.query(statement)
-    record = "INSERT INTO schema_migrations (version, name) VALUES"
-    connection.query(f"{record} ({step.version}, '{step.name}')")
+        connection.query(HISTORY)
+        taken = [version for (version,) in self._select(TAKEN, {})]
+        for step in remaining(taken, migrations()):
+            for statement in step.statements:
+                connection.query(statement)
+            connection.query(record(step))
 
 
 def _finish(pool: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
@@ -175,7 +159,25 @@ def _load_engine() -> Any:
         # Systems without a build get an empty package of this version.
         if importlib.metadata.version("chdb-core").startswith("0.0."):
             raise StartError(_UNSUPPORTED)
-        import chdb  # noqa: PLC0415 - takes a second, and only `serve` needs it
+        with _without("pyarrow"):
+            import chdb  # noqa: PLC0415 - takes a second, and only `serve` needs it
+            import chdb.state  # noqa: PLC0415 - likewise
     except (ImportError, importlib.metadata.PackageNotFoundError) as error:
         raise StartError(_UNSUPPORTED) from error
     return chdb
+
+
+@contextmanager
+def _without(optional: str) -> Iterator[None]:
+    """Keep a package from being loaded by another that can do without it.
+
+    The engine loads pyarrow only for its Arrow results, which are never asked for: 40 MB.
+    """
+    if optional in sys.modules:
+        yield
+        return
+    sys.modules[optional] = None  # type: ignore[assignment]  # what makes an import fail
+    try:
+        yield
+    finally:
+        del sys.modules[optional]

@@ -10,7 +10,7 @@ from watchllm_server.events import micros
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from watchllm_server.events import Row
+    from watchllm_server.rows import Row
     from watchllm_server.store.base import Value
 
 
@@ -38,3 +38,11 @@ def stored_ids(
         )
         found |= {(project_id, event_id) for (event_id,) in answer}
     return found
+
+
+def one_of_each_part(rows: Iterable[Row]) -> list[Row]:
+    """Return one row of each part that an insert makes: all rows of a part are stored, or none.
+
+    An insert of less than 256 MB makes one part for each month.
+    """
+    return list({(row.ts.year, row.ts.month): row for row in rows}.values())

@@ -1,0 +1,174 @@
+"""Measure how many spans per second the server takes over OTLP/HTTP and can be asked for.
+
+Spans are calls of a model with 2,048 characters of prompt, 1,024 of response, 14 attributes, 5 to
+a trace, 50 to a request, in protobuf as OpenTelemetry's exporters send them. An answer of 200 means
+that the events are on disk; the count of what can be queried is read right after the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import random
+import signal
+import socket
+import tempfile
+import time
+import urllib.request
+from importlib.metadata import version
+
+from ingest import KEY, PROJECT, cpu_seconds, memory_mb, start
+from load import percentile, post_all, text
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from rich.console import Console
+from rich.table import Table
+
+SPANS, TRACE = 50, 5
+ROUNDS = [(4, 20_000), (8, 20_000), (16, 20_000)]
+
+
+def export(seed: random.Random) -> bytes:
+    """Return a request of 50 spans of 10 traces."""
+    request = ExportTraceServiceRequest()
+    resource = request.resource_spans.add()
+    resource.resource.attributes.add(key="service.name").value.string_value = "bench"
+    scope = resource.scope_spans.add()
+    scope.scope.name = "bench"
+    end = time.time_ns()
+    for number in range(SPANS):
+        if number % TRACE == 0:
+            trace_id, parent = seed.randbytes(16), b""
+        span = scope.spans.add(
+            trace_id=trace_id,
+            span_id=seed.randbytes(8),
+            parent_span_id=parent,
+            name="chat gpt-4o",
+            kind=3,
+            start_time_unix_nano=end - seed.randrange(10**8, 5 * 10**9),
+            end_time_unix_nano=end + number,
+        )
+        parent = parent or span.span_id
+        messages = [[("user", text(2_048, seed))], [("assistant", text(1_024, seed))]]
+        asked, answered = (
+            json.dumps(
+                [
+                    {"role": role, "parts": [{"type": "text", "content": content}]}
+                    for role, content in each
+                ]
+            )
+            for each in messages
+        )
+        texts = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "openai",
+            "gen_ai.request.model": "gpt-4o",
+            "gen_ai.response.model": "gpt-4o",
+            "gen_ai.response.id": f"chatcmpl-{seed.randrange(10**12)}",
+            "gen_ai.input.messages": asked,
+            "gen_ai.output.messages": answered,
+            "server.address": "api.openai.com",
+            "user.id": f"user-{seed.randrange(5_000)}",
+        }
+        for name, value in texts.items():
+            span.attributes.add(key=name).value.string_value = value
+        numbers = {
+            "server.port": 443,
+            "gen_ai.request.max_tokens": 512,
+            "gen_ai.usage.input_tokens": seed.randrange(50, 900),
+            # No child has as many as its parent, which would make them one call.
+            "gen_ai.usage.output_tokens": seed.randrange(20, 400) if number % TRACE else 400,
+        }
+        for name, number_ in numbers.items():
+            span.attributes.add(key=name).value.int_value = number_
+        reasons = span.attributes.add(key="gen_ai.response.finish_reasons").value.array_value
+        reasons.values.add(string_value="stop")
+    return request.SerializeToString()
+
+
+def taken(content: bytes) -> int:
+    """Return how many of a request's spans an answer says are stored."""
+    return SPANS - ExportTraceServiceResponse.FromString(content).partial_success.rejected_spans
+
+
+def queryable(port: int, at_least: int) -> int:
+    """Return how many events the runs have between them; there are at least so many runs."""
+    events = 0
+    cursor = ""
+    while True:
+        url = f"http://127.0.0.1:{port}/v1/runs?limit=1000{cursor}"
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {KEY}"})
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+            page = json.load(answer)
+        events += sum(run["events"] for run in page["runs"])
+        if not page["has_more"] or events > at_least:
+            return events
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+def main() -> None:
+    """Run every round against one server and print the table."""
+    console = Console()
+    seed = random.Random(7)  # noqa: S311 - made-up text, no secret
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="watchllm-bench-") as directory:
+        process, _ = start(port, directory)
+        total = 0
+        try:
+            table = Table(title=f"Spans over OTLP/HTTP, {SPANS} a request")
+            for column in ("connections", "spans", "kB a span", "spans/s", "p50 ms", "p99 ms"):
+                table.add_column(column, justify="right")
+            table.add_column("server CPU s per 1,000", justify="right")
+            table.add_column("RSS MB", justify="right")
+            for connections, spans in ROUNDS:
+                with console.status(f"making {spans:,} spans"):
+                    bodies = [export(seed) for _ in range(spans // SPANS)]
+                before = cpu_seconds(process.pid)
+                with console.status(f"posting over {connections} connections"):
+                    result = asyncio.run(
+                        post_all(
+                            port,
+                            KEY,
+                            bodies,
+                            connections,
+                            path="/v1/traces",
+                            content_type="application/x-protobuf",
+                            stored=taken,
+                        )
+                    )
+                used = cpu_seconds(process.pid) - before
+                total += result.stored
+                if result.stored != spans:
+                    console.print(f"[red]stored {result.stored} of {spans}: {result.statuses}")
+                milliseconds = [1_000 * second for second in result.seconds]
+                table.add_row(
+                    f"{connections}",
+                    f"{result.stored:,}",
+                    f"{sum(map(len, bodies)) / spans / 1_000:.1f}",
+                    f"{result.stored / result.wall:,.0f}",
+                    f"{percentile(milliseconds, 0.5):.0f}",
+                    f"{percentile(milliseconds, 0.99):.0f}",
+                    f"{1_000 * used / max(result.stored, 1):.3f}",
+                    f"{memory_mb(process.pid):.0f}",
+                )
+            console.print(table)
+            console.print(
+                f"{queryable(port, total):,} of {total:,} events are in the runs of {PROJECT}"
+            )
+            names = ("watchllm-server", "chdb", "protobuf")
+            versions = [f"{name} {version(name)}" for name in names]
+            python = f"Python {platform.python_version()}"
+            console.print(", ".join([*versions, python, f"{os.cpu_count()} cores"]))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+
+if __name__ == "__main__":
+    main()

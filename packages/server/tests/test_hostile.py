@@ -1,0 +1,99 @@
+"""Senders that mean harm or are broken, over real sockets: the server answers and goes on."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+from conftest import KEY, prompt_call
+from test_serve import ask, post
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Server
+
+HEAD = (
+    "POST /v1/events/batch HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    f"Authorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"
+)
+
+
+def connect(server: Server) -> socket.socket:
+    """Return a connection to the server."""
+    return socket.create_connection(("127.0.0.1", server.port), 30)
+
+
+def everything(connection: socket.socket) -> bytes:
+    """Return all that the server sends until it closes the connection."""
+    received = b""
+    while piece := connection.recv(65_536):
+        received += piece
+    return received
+
+
+def test_a_gigabyte_is_refused_at_once_and_the_connection_closed(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    """A body announced with a gigabyte is answered 413 after a bounded part of it."""
+    server = serve(tmp_path)
+    sent = 0
+    with closing(connect(server)) as connection:
+        connection.sendall(f"{HEAD}Content-Length: {10**9}\r\n\r\n".encode())
+        try:
+            while sent < 10**9:
+                sent += connection.send(b" " * 1_000_000)
+        except OSError:
+            pass
+
+    assert sent < 200_000_000
+    assert post(server, [prompt_call()]) == 200
+
+
+def test_a_gigabyte_of_chunks_is_refused(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """A body without an end in sight is answered 413 when it has passed the limit."""
+    server = serve(tmp_path)
+    chunk = b"f4240\r\n" + b" " * 1_000_000 + b"\r\n"
+    with closing(connect(server)) as connection:
+        connection.sendall(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode())
+        for _ in range(12):
+            connection.sendall(chunk)
+        connection.sendall(b"0\r\n\r\n")
+        answer = connection.recv(65_536)
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert post(server, [prompt_call()]) == 200
+
+
+def test_slow_senders_cost_only_themselves(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """Senders that stop halfway are answered 408 and let go; others are served meanwhile."""
+    server = serve(tmp_path, WATCHLLM_BODY_SECONDS="1")
+    body = json.dumps({"events": [prompt_call()]}).encode()
+    with ExitStack() as stack:
+        slow = [stack.enter_context(closing(connect(server))) for _ in range(50)]
+        for connection in slow:
+            head = f"{HEAD}Content-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body[:100])
+        meanwhile = post(server, [prompt_call()])
+        answers = {everything(connection)[:13] for connection in slow}
+
+    assert meanwhile == 200
+    assert answers == {b"HTTP/1.1 408 "}
+
+
+def test_connections_that_say_nothing_stop_nobody(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    """Hundreds of half-open connections leave the server answering, and closing in order."""
+    server = serve(tmp_path)
+    with ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(closing(connect(server)))
+        status = post(server, [prompt_call()])
+        ready, _ = ask(server, "GET", "/readyz")
+        code = server.stop()
+
+    assert (status, ready, code) == (200, 200, 0)
