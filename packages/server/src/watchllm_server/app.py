@@ -51,7 +51,8 @@ def create_app(
     The store and the metadata stay the caller's to close.
     """
     pricing = prices or Prices()
-    keys = Authenticator(metadata, clock or SystemClock())
+    the_clock = clock or SystemClock()
+    keys = Authenticator(metadata, the_clock)
     commit = GroupCommit(
         store,
         pricing,
@@ -71,7 +72,7 @@ def create_app(
 
     routes = [
         *ingest.routes(),
-        *Api(store, keys).routes(),
+        *Api(store, keys, the_clock).routes(),
         *Pages(store, metadata).routes(),
     ]
     app = Starlette(
