@@ -148,7 +148,7 @@ def _summaries(store: EventStore, project_id: str, found: Sequence[tuple[str, in
     """Sum up runs that are given by their ids and beginnings, the last started first."""
     if not found:
         return []
-    parameters = {
+    parameters: dict[str, Value] = {
         "project_id": project_id,
         "run_ids": [run_id for run_id, _ in found],
         "from_us": min(started_us for _, started_us in found),
