@@ -62,18 +62,21 @@ def error_groups(store: EventStore, where: Filter, *, limit: int) -> list[ErrorG
 
 
 def _group(row: list[Any]) -> ErrorGroup:
+    fingerprint, kind, pattern, newest, occurrences, runs, users, first, last, *lists = row
+    message, event_id, run_id = newest
+    models, releases = lists
     return ErrorGroup(
-        fingerprint=row[0],
-        type=row[1],
-        pattern=row[2],
-        message=row[3],
-        event_id=row[4],
-        run_id=row[5],
-        occurrences=round(row[6]),
-        runs=row[7],
-        users=row[8],
-        first_seen=EPOCH + timedelta(microseconds=row[9]),
-        last_seen=EPOCH + timedelta(microseconds=row[10]),
-        models=row[11],
-        releases=row[12],
+        fingerprint=fingerprint,
+        type=kind,
+        pattern=pattern,
+        message=message,
+        event_id=event_id,
+        run_id=run_id,
+        occurrences=round(occurrences),
+        runs=runs,
+        users=users,
+        first_seen=EPOCH + timedelta(microseconds=first),
+        last_seen=EPOCH + timedelta(microseconds=last),
+        models=models,
+        releases=releases,
     )

@@ -5,17 +5,16 @@ Where events were sampled, each stands for 1 / sample_rate of its like, and ever
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from watchllm_server.events import EPOCH, micros
 from watchllm_server.query.errors import IS_ERROR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from watchllm_server.query.filter import Filter
     from watchllm_server.store.base import EventStore, Value
@@ -27,30 +26,24 @@ Metric = Literal[
 ]  # fmt: skip
 
 _HOUR: Final = timedelta(hours=1)
-_MANY_ROWS: Final = 1_000_000
-# The three expressions of the projection by_hour that are not a column's name.
+_MICROSECOND: Final = timedelta(microseconds=1)
+# As the projection by_hour has it.
 _HOUR_SQL: Final = "intDiv(toUnixTimestamp64Micro(ts), 3600000000)"
-_DIGEST: Final = (
-    "quantilesTDigestWeightedState(0.5, 0.95, 0.99)"
-    "(latency_ms, toUInt32(least(100 / sample_rate, 4e9)))"
-)
-_PERCENTILES: Final = (
-    "quantilesTDigestWeightedMergeIf(0.5, 0.95, 0.99)(latencies, event_type = 'prompt_call')"
-)
 _BY_HOUR: Final = f"{_HOUR_SQL} >= {{from_hour:Int64}} AND {_HOUR_SQL} < {{until_hour:Int64}}"
 _BY_TIME: Final = (
     "ts >= fromUnixTimestamp64Micro({from_us:Int64}, 'UTC') "
     "AND ts < fromUnixTimestamp64Micro({until_us:Int64}, 'UTC')"
 )
-_GROUPS: Final[Mapping[GroupBy, str]] = {
-    "model": "toString(model)",
+_KEYS: Final[Mapping[GroupBy | None, str]] = {
+    None: "''",
+    "model": "model",
     "user": "user_id",
-    "tag": "arrayJoin(if(empty(tags), [''], arrayMap(tag -> toString(tag), tags)))",
-    "release": "toString(release)",
-    "env": "toString(env)",
+    "tag": "tags",
+    "release": "release",
+    "env": "env",
 }
+_TAG: Final = "arrayJoin(emptyArrayToSingle({}))"
 _ROLLED_UP: Final = frozenset({None, "model", "release", "env"})
-_MOST_FIRST: Final = "sum(events * weight) DESC, group_value, bucket"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +98,8 @@ class Series:
 
 def totals(store: EventStore, where: Filter) -> Totals:
     """Return the totals of the events that match."""
-    rows = _ask(store, where, percentiles=True, limit=1)
-    return _totals(rows[0]) if rows else _NOTHING
+    ask = _Ask(store, where)
+    return _totals(ask.sums().get(_ALL), ask.percentiles().get(_ALL))
 
 
 def totals_by_group(
@@ -116,8 +109,13 @@ def totals_by_group(
 
     An event counts in each of its tags.
     """
-    rows = _ask(store, where, group_by=group_by, percentiles=True, limit=limit)
-    return [GroupTotals(row[0] or None, _totals(row)) for row in rows]
+    ask = _Ask(store, where, group_by=group_by)
+    groups = ask.choose(limit)
+    sums, percentiles = ask.sums(), ask.percentiles()
+    return [
+        GroupTotals(group or None, _totals(sums.get((group, 0)), percentiles.get((group, 0))))
+        for group in groups
+    ]
 
 
 def series(
@@ -133,124 +131,166 @@ def series(
 
     `where` must begin and end at multiples of `width` since 1970, in UTC.
     """
-    percentiles = metric in _PERCENTILE_METRICS
-    wholes = _ask(store, where, group_by=group_by, percentiles=percentiles, limit=limit)
-    if not wholes and group_by is not None:
-        return []
-    rows = _ask(
-        store,
-        where,
-        group_by=group_by,
-        width=width,
-        percentiles=percentiles,
-        chosen=[row[0] for row in wholes] if group_by else None,
-        limit=_MANY_ROWS,
-    )
-    found: defaultdict[str, dict[int, Totals]] = defaultdict(dict)
-    for row in rows:
-        found[row[0]][row[1]] = _totals(row)
-    step = width // timedelta(microseconds=1)
+    ask = _Ask(store, where, group_by=group_by)
+    groups = [""] if group_by is None else ask.choose(limit)
+    sums, percentiles, whole_percentiles = {}, {}, {}
+    if metric in _PERCENTILES:
+        percentiles, whole_percentiles = ask.percentiles(width), ask.percentiles()
+    else:
+        sums = ask.sums(width)
+    step = width // _MICROSECOND
     buckets = range(micros(where.date_from) // step, micros(where.until) // step)
-    return [
-        Series(
-            group=whole[0] or None,
-            value=_value(metric, _totals(whole)),
-            data=[
-                Point(
-                    EPOCH + timedelta(microseconds=bucket * step),
-                    _value(metric, found[whole[0]].get(bucket, _NOTHING)),
-                )
-                for bucket in buckets
-            ],
+    found = []
+    for group in groups:
+        places = [(group, bucket) for bucket in buckets]
+        whole = _sum(sums[place] for place in places if place in sums)
+        data = [
+            Point(
+                EPOCH + timedelta(microseconds=bucket * step),
+                _value(metric, _totals(sums.get((_, bucket)), percentiles.get((_, bucket)))),
+            )
+            for _, bucket in places
+        ]
+        total = _totals(whole, whole_percentiles.get((group, 0)))
+        found.append(Series(group or None, _value(metric, total), data))
+    return found
+
+
+_Place = tuple[str, int]
+"""A group and the number of a stretch of time."""
+_ALL: Final[_Place] = ("", 0)
+
+
+class _Sums(NamedTuple):
+    """What totals.sql sums up, of unsampled events exactly and of sampled ones weighed."""
+
+    events: float = 0
+    requests: float = 0
+    errors: float = 0
+    failed_requests: float = 0
+    input_exact: int = 0
+    input_weighed: float = 0
+    input_known: int = 0
+    output_exact: int = 0
+    output_weighed: float = 0
+    output_known: int = 0
+    cost_exact: Decimal = Decimal(0)
+    cost_weighed: float = 0
+    cost_known: int = 0
+    unpriced: float = 0
+    latency_sum: float = 0
+    latency_known: float = 0
+
+
+class _Ask:
+    """Ask the store for what one answer is made of."""
+
+    def __init__(
+        self, store: EventStore, where: Filter, *, group_by: GroupBy | None = None
+    ) -> None:
+        self._store = store
+        self._where = where
+        self._group_by = group_by
+        self._parameters: dict[str, Value] = dict(where.parameters())
+        self._chosen: str | None = None
+
+    def choose(self, limit: int) -> list[str]:
+        """Return the groups with the most events; what is asked next is about them alone."""
+        parameters = {**self._parameters, "limit": limit}
+        rows = self._query("top_groups", None, parameters)
+        groups = [group for (group,) in rows]
+        self._parameters["chosen"] = groups
+        self._chosen = "IN {chosen:Array(String)}"
+        return groups
+
+    def sums(self, width: timedelta | None = None) -> dict[_Place, _Sums]:
+        """Return the sums of each group and, with a width, of each stretch of time."""
+        rows = self._query("totals", width, self._parameters)
+        return {(row[0], row[1]): _read(row[2:]) for row in rows}
+
+    def percentiles(self, width: timedelta | None = None) -> dict[_Place, list[float | None]]:
+        """Return the 50th, 95th and 99th percentile of the latency of calls, likewise."""
+        rows = self._query("percentiles", width, self._parameters)
+        return {(row[0], row[1]): row[2] for row in rows}
+
+    def _query(self, name: str, width: timedelta | None, parameters: Mapping[str, Value]) -> Any:
+        where = self._where
+        given = dict(parameters)
+        key, by_tag = _KEYS[self._group_by], self._group_by == "tag"
+        rolled_up = self._is_rolled_up(width)
+        bucket = "0"
+        if width is not None:
+            given["width"] = width // (_HOUR if rolled_up else _MICROSECOND)
+            moment = _HOUR_SQL if rolled_up else "toUnixTimestamp64Micro(ts)"
+            bucket = f"intDiv({moment}, {{width:Int64}})"
+        if rolled_up:
+            given["from_hour"] = (where.date_from - EPOCH) // _HOUR
+            given["until_hour"] = (where.until - EPOCH) // _HOUR
+        return self._store.query(
+            name,
+            given,
+            {
+                "key": key,
+                # Events with the same tags are summed up before each tag takes its share.
+                "member": _TAG.format("key") if by_tag else "key",
+                "group": _TAG.format("tags") if by_tag else key,
+                "bucket": bucket,
+                "is_error": IS_ERROR,
+                "span": _BY_HOUR if rolled_up else _BY_TIME,
+                "condition": where.condition(),
+                "chosen": "1" if self._chosen is None else f"group_value {self._chosen}",
+                "chosen_keys": "1" if by_tag or self._chosen is None else f"key {self._chosen}",
+            },
         )
-        for whole in wholes or [["", 0, *_EMPTY]]
-    ]
+
+    def _is_rolled_up(self, width: timedelta | None) -> bool:
+        """Tell whether sums by the hour can answer: whole hours, and all by what they keep."""
+        where = self._where
+        return (
+            self._group_by in _ROLLED_UP
+            and not (where.run_id or where.user_id or where.tags or where.text)
+            and all(not (at - EPOCH) % _HOUR for at in (where.date_from, where.until))
+            and (width is None or not width % _HOUR)
+        )
 
 
-def _ask(
-    store: EventStore,
-    where: Filter,
-    *,
-    group_by: GroupBy | None = None,
-    width: timedelta | None = None,
-    percentiles: bool,
-    chosen: Sequence[str] | None = None,
-    limit: int,
-) -> list[Any]:
-    """Return a row a group and stretch of time: group, number of the stretch, and the sums."""
-    parameters: dict[str, Value] = {**where.parameters(), "limit": limit}
-    rolled_up = _is_rolled_up(where, group_by, width)
-    bucket = "0"
-    if width is not None:
-        parameters["width"] = width // (_HOUR if rolled_up else timedelta(microseconds=1))
-        moment = _HOUR_SQL if rolled_up else "toUnixTimestamp64Micro(ts)"
-        bucket = f"intDiv({moment}, {{width:Int64}})"
-    if rolled_up:
-        parameters["from_hour"] = (where.date_from - EPOCH) // _HOUR
-        parameters["until_hour"] = (where.until - EPOCH) // _HOUR
-    if chosen is not None:
-        parameters["chosen"] = chosen
-    return store.query(
-        "totals",
-        parameters,
-        {
-            "group": _GROUPS[group_by] if group_by else "''",
-            "bucket": bucket,
-            "is_error": IS_ERROR,
-            "digest": _DIGEST if percentiles else "0",
-            "percentiles": _PERCENTILES if percentiles else "[]",
-            "span": _BY_HOUR if rolled_up else _BY_TIME,
-            "condition": where.condition(),
-            "chosen": "1" if chosen is None else "group_value IN {chosen:Array(String)}",
-            "order": _MOST_FIRST,
-        },
+def _read(values: Sequence[Any]) -> _Sums:
+    sums = _Sums(*(0 if value is None else value for value in values))
+    return sums._replace(
+        input_exact=int(sums.input_exact),
+        output_exact=int(sums.output_exact),
+        cost_exact=Decimal(sums.cost_exact),
     )
 
 
-def _is_rolled_up(where: Filter, group_by: GroupBy | None, width: timedelta | None) -> bool:
-    """Tell whether sums by the hour can answer: whole hours, and nothing that they do not keep."""
-    return (
-        group_by in _ROLLED_UP
-        and not (where.run_id or where.user_id or where.tags or where.text)
-        and all(not (at - EPOCH) % _HOUR for at in (where.date_from, where.until))
-        and (width is None or not width % _HOUR)
-    )
+def _sum(parts: Iterable[_Sums]) -> _Sums:
+    return _Sums(*(sum(values) for values in zip(*parts, strict=True)))
 
 
-def _totals(row: Sequence[Any]) -> Totals:
-    (
-        events, requests, errors, failed, input_exact, input_weighed, input_known, output_exact,
-        output_weighed, output_known, cost_exact, cost_weighed, cost_known, unpriced, latency_sum,
-        latency_known, percentiles,
-    ) = row[2:]  # fmt: skip
-    calls = round(requests)
+def _totals(sums: _Sums | None, percentiles: Sequence[float | None] | None) -> Totals:
+    found = sums or _Sums()
     p50, p95, p99 = percentiles or (None, None, None)
-    cost = Decimal(cost_exact or 0) + Decimal(repr(cost_weighed or 0))
-
-    def tokens(exact: str | None, weighed: float | None, known: int) -> int | None:
-        if calls and not known:
-            return None
-        return int(exact or 0) + round(weighed or 0)
-
+    calls = found.requests > 0
+    cost = found.cost_exact + Decimal(repr(found.cost_weighed))
+    tokens_input = found.input_exact + round(found.input_weighed)
+    tokens_output = found.output_exact + round(found.output_weighed)
     return Totals(
-        events=round(events),
-        requests=calls,
-        errors=round(errors),
-        error_rate=failed / requests if requests else None,
-        tokens_input=tokens(input_exact, input_weighed, input_known),
-        tokens_output=tokens(output_exact, output_weighed, output_known),
-        cost_usd=cost if cost_known or not calls else None,
-        unpriced_requests=round(unpriced),
-        latency_avg_ms=latency_sum / latency_known if latency_known else None,
+        events=round(found.events),
+        requests=round(found.requests),
+        errors=round(found.errors),
+        error_rate=found.failed_requests / found.requests if calls else None,
+        tokens_input=tokens_input if found.input_known or not calls else None,
+        tokens_output=tokens_output if found.output_known or not calls else None,
+        cost_usd=cost if found.cost_known or not calls else None,
+        unpriced_requests=round(found.unpriced),
+        latency_avg_ms=found.latency_sum / found.latency_known if found.latency_known else None,
         latency_p50_ms=p50,
         latency_p95_ms=p95,
         latency_p99_ms=p99,
     )
 
 
-_EMPTY: Final = (0, 0, 0, 0, "0", 0, 0, "0", 0, 0, None, 0, 0, 0, 0, 0, None)
-_NOTHING: Final = _totals(("", 0, *_EMPTY))
-_PERCENTILE_METRICS: Final = frozenset({"latency_p50", "latency_p95", "latency_p99"})
+_PERCENTILES: Final = frozenset({"latency_p50", "latency_p95", "latency_p99"})
 _FIELDS: Final[Mapping[Metric, str]] = {
     "requests": "requests",
     "events": "events",

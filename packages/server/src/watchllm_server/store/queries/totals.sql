@@ -3,12 +3,12 @@
 -- Unsampled events are summed exactly and sampled ones apart, each with its weight.
 WITH 1 / greatest(sample_rate, 1e-6) AS weight
 SELECT
-    group_value,
+    $member AS group_value,
     bucket,
     sum(events * weight),
-    sumIf(events * weight, event_type = 'prompt_call'),
-    sumIf(events * weight, $is_error),
-    sumIf(events * weight, event_type = 'prompt_call' AND $is_error),
+    sumIf(events * weight, is_call),
+    sumIf(events * weight, is_error),
+    sumIf(events * weight, is_call AND is_error),
     toString(sumIf(input_sum, sample_rate = 1)),
     sumIf(toFloat64(input_sum) * weight, sample_rate != 1),
     sum(input_known),
@@ -18,17 +18,16 @@ SELECT
     sumIf(cost_sum, sample_rate = 1),
     sumIf(toFloat64(cost_sum) * weight, sample_rate != 1),
     sum(cost_known),
-    sumIf((events - cost_known) * weight, event_type = 'prompt_call'),
-    sumIf(latency_sum * weight, event_type = 'prompt_call'),
-    sumIf(latency_known * weight, event_type = 'prompt_call'),
-    $percentiles
+    sumIf((events - cost_known) * weight, is_call),
+    sumIf(latency_sum * weight, is_call),
+    sumIf(latency_known * weight, is_call)
 FROM
 (
     SELECT
-        $group AS group_value,
+        $key AS key,
         $bucket AS bucket,
-        event_type,
-        status,
+        event_type = 'prompt_call' AS is_call,
+        $is_error AS is_error,
         sample_rate,
         count() AS events,
         sum(toInt128(tokens_input)) AS input_sum,
@@ -38,15 +37,13 @@ FROM
         sum(cost) AS cost_sum,
         count(cost) AS cost_known,
         sum(latency_ms) AS latency_sum,
-        count(latency_ms) AS latency_known,
-        $digest AS latencies
+        count(latency_ms) AS latency_known
     FROM events
     WHERE project_id = {project_id:String}
       AND $span
       AND $condition
-      AND $chosen
-    GROUP BY group_value, bucket, event_type, status, sample_rate
+      AND $chosen_keys
+    GROUP BY key, bucket, is_call, is_error, sample_rate
 )
+WHERE $chosen
 GROUP BY group_value, bucket
-ORDER BY $order
-LIMIT {limit:UInt32}
