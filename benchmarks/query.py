@@ -277,7 +277,9 @@ def main() -> None:
             process.wait(30)
         versions = [f"{name} {version(name)}" for name in ("watchllm-server", "chdb")]
         python, cores = f"Python {platform.python_version()}", f"{os.cpu_count()} cores"
-        console.print(f"ready after {ready:.1f} s; {memory};", ", ".join([*versions, python, cores]))
+        console.print(
+            f"ready after {ready:.1f} s; {memory};", ", ".join([*versions, python, cores])
+        )
     finally:
         if chosen.data_dir is None:
             shutil.rmtree(directory)

@@ -37,8 +37,8 @@ BATCH: Final[dict[str, Any]] = {
         "events": {"type": "array", "items": EVENT, "minItems": 1, "maxItems": 500},
         "losses": {
             "type": "object",
-            "description": "How many events the sender lost, by reason.",
-            "additionalProperties": {"type": "integer", "minimum": 0},
+            "description": "How many events the sender lost, by reason; what is no count is "
+            "left out.",
         },
     },
 }

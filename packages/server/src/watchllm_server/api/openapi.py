@@ -41,6 +41,10 @@ _PROBLEMS: Final[Mapping[int, str]] = {
     503: "The store cannot serve this now. Ask again after Retry-After seconds.",
 }
 _WITH_KEY: Final = (401, 403, 429, 500, 503)
+_BAD_REQUEST: Final = 400
+_TOO_LONG: Final = {
+    "type": "string", "description": "To an address of more than 64 kB, which is not read."
+}  # fmt: skip
 _RETRY_AFTER: Final = {
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
 }
@@ -60,6 +64,7 @@ class Operation:
     answer: str = ""
     parameters: Parameters | None = None
     body: str = ""
+    body_required: bool = True
     path_parameter: str = ""
     problems: tuple[int, ...] = ()
     media: tuple[str, ...] = ()
@@ -75,7 +80,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "post", "/v1/events/query", "queryEvents", "Find events, a page at a time.",
-        answer="EventsAnswer", body="EventQuery", problems=(400, 413),
+        answer="EventsAnswer", body="EventQuery", body_required=False, problems=(400, 413),
     ),
     Operation(
         "get", "/v1/events/{event_id}", "getEvent", "Read one event.",
@@ -179,7 +184,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         described["parameters"] = parameters
     if operation.body:
         described["requestBody"] = {
-            "required": True,
+            "required": operation.body_required,
             "content": {_JSON: {"schema": _reference(operation.body)}},
         }
     return described
@@ -196,6 +201,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
             "description": _PROBLEMS[status],
             "content": {_JSON: {"schema": _reference("Error")}},
         }
+        if status == _BAD_REQUEST and operation.parameters:
+            problem["content"]["text/plain"] = {"schema": _TOO_LONG}
         if "Retry-After" in _PROBLEMS[status]:
             problem["headers"] = _RETRY_AFTER
         found[str(status)] = problem

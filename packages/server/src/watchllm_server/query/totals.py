@@ -264,7 +264,10 @@ def _read(values: Sequence[Any]) -> _Sums:
 
 
 def _sum(parts: Iterable[_Sums]) -> _Sums:
-    return _Sums(*(sum(values) for values in zip(*parts, strict=True)))
+    together = list(parts)
+    if not together:
+        return _Sums()
+    return _Sums._make(sum(values) for values in zip(*together, strict=True))
 
 
 def _totals(sums: _Sums | None, percentiles: Sequence[float | None] | None) -> Totals:
