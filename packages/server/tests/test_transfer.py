@@ -1,4 +1,4 @@
-"""`watchllm export` and `watchllm import` against a real server, and what they say when it fails."""
+"""`watchllm export` and `watchllm import` against a real server, and what stops them."""
 
 from __future__ import annotations
 

@@ -36,9 +36,8 @@ BATCH: Final[dict[str, Any]] = {
     "properties": {
         "events": {"type": "array", "items": EVENT, "minItems": 1, "maxItems": 500},
         "losses": {
-            "type": "object",
-            "description": "How many events the sender lost, by reason; what is no count is "
-            "left out.",
+            "description": "An object: how many events the sender lost, by reason. What is no "
+            "count is left out.",
         },
     },
 }

@@ -255,7 +255,7 @@ class _Ask:
 
 
 def _read(values: Sequence[Any]) -> _Sums:
-    sums = _Sums(*(0 if value is None else value for value in values))
+    sums = _Sums._make(0 if value is None else value for value in values)
     return sums._replace(
         input_exact=int(sums.input_exact),
         output_exact=int(sums.output_exact),

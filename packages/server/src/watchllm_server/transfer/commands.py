@@ -27,28 +27,29 @@ from watchllm_server.transfer.connection import DEFAULT_BASE_URL, Server
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-EXPORT_HELP = "\n\n".join(  # noqa: FLY002 - paragraphs, each wrapped to the terminal
-    (
-        "Write a project's events to a file, while the server runs.",
-        "JSON lines hold each event as it was sent, and `watchllm import` takes them again. CSV "
-        "and Parquet are tables, for spreadsheets and data frames. The events come the oldest "
-        "first, a few MB at a time, however many there are.",
-        "    watchllm export -o events.jsonl",
-        "    watchllm export --format parquet --from 2026-11-01 -o november.parquet",
-        "    watchllm export --event-type error | jq .error.message",
-    )
-)
-IMPORT_HELP = "\n\n".join(  # noqa: FLY002 - likewise
-    (
-        "Send the events of a file of JSON lines to a server.",
-        "Takes what `watchllm export` writes, also compressed with gzip, into the project of the "
-        "key. An event is known by its id: a file that is sent twice is stored once, so after a "
-        "failure simply start again. Costs are made anew from the prices at the time of each "
-        "event.",
-        "    watchllm import events.jsonl",
-        "    zcat backup-*.gz | watchllm import -",
-    )
-)
+# Each paragraph is one line, which the terminal wraps.
+EXPORT_HELP = """Write a project's events to a file, while the server runs.
+
+JSON lines hold each event as it was sent, and `watchllm import` takes them again. \
+CSV and Parquet are tables, for spreadsheets and data frames. \
+The events come the oldest first, a few MB at a time, however many there are.
+
+    watchllm export -o events.jsonl
+
+    watchllm export --format parquet --from 2026-11-01 -o november.parquet
+
+    watchllm export --event-type error | jq .error.message
+"""
+IMPORT_HELP = """Send the events of a file of JSON lines to a server.
+
+Takes what `watchllm export` writes, also compressed with gzip, into the project of the key. \
+An event is known by its id: a file that is sent twice is stored once, so after a failure simply \
+start again. Costs are made anew from the prices at the time of each event.
+
+    watchllm import events.jsonl
+
+    zcat backup-*.gz | watchllm import -
+"""
 _MOST_SHOWN = 10
 
 BaseUrl = Annotated[
