@@ -202,6 +202,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/log_call.py")
     session.run("python", "benchmarks/redaction.py")
     session.run("python", "benchmarks/ingest.py")
+    session.run("python", "benchmarks/query.py", "--events", "200000")
 
 
 @nox.session

@@ -25,27 +25,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import msgspec
 from ingest import KEY, PROJECT, cpu_seconds, memory_mb, start
 from load import percentile, text
+from msgspec import Raw
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from watchllm_server import datadir
-from watchllm_server.events import Row
+from watchllm_server.events import read_event
 from watchllm_server.store.embedded import EmbeddedStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from watchllm_server.events import Row
+
 GROUP = 10_000
 DAYS = 30
 PER_RUN = 10
 MODELS = ["gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5"]
-
-
-def json_text(value: Any) -> bytes:
-    """Return a column's value as the store takes it."""
-    return json.dumps(value).encode()
 
 
 class Events:
@@ -65,34 +64,29 @@ class Events:
         return self.seed.choice(self.texts)[at : at + length]
 
     def row(self, number: int) -> tuple[Row, Decimal | None]:
-        """Return the row of one event and its cost: six in ten are calls, one in ten an error."""
+        """Return the row of an event and its cost: six in ten are calls, one in fifty an error."""
         seed = self.seed
         at = self.first + number * self.step
-        kind = ("prompt_call" if number % 10 < 6 else "agent_step") if number % 10 < 9 else "error"
-        moment = at.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
-        columns: dict[str, Any] = {
-            "project_id": PROJECT,
+        event: dict[str, Any] = {
             "event_id": event_id(number),
+            "event_type": "agent_step",
             "run_id": run_id(number // PER_RUN),
-            "event_type": kind,
-            "ts": moment,
+            "timestamp": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "env": seed.choice(["production", "staging"]),
             "tags": ["bench", f"team-{seed.randrange(8)}"],
             "user_id": f"user-{number // PER_RUN % 5_000}",
             "release": f"1.{number * 20 // self.count}.0",
+            "client": {"sdk_version": "0.2.0", "platform": "bench"},
+            "latency_ms": round(seed.lognormvariate(6.5, 0.8), 3),
+            "status": "success" if seed.random() < 0.97 else "timeout",
         }
-        rest: dict[str, Any] = {"client": {"sdk_version": "0.2.0", "platform": "bench"}}
-        cost = None
-        if kind == "error":
+        if number % 50 == 49:
             message = f"No order {seed.randrange(10**6)} of {seed.choice(MODELS)}"
-            rest["error"] = {"message": message, "type": "LookupError"}
-        else:
-            columns["status"] = "success" if seed.random() < 0.97 else "timeout"
-            columns["latency_ms"] = round(seed.lognormvariate(6.5, 0.8), 3)
-        if kind == "agent_step":
-            rest["output_data"] = {"text": self.words(self.characters // 3)}
-        elif kind == "prompt_call":
-            columns |= {
+            event |= {"event_type": "error", "error": {"message": message, "type": "LookupError"}}
+            del event["latency_ms"], event["status"]
+        elif number % 10 < 6:
+            event |= {
+                "event_type": "prompt_call",
                 "model": seed.choice(MODELS),
                 "tokens_input": seed.randrange(50, 900),
                 "tokens_output": seed.randrange(20, 400),
@@ -100,9 +94,16 @@ class Events:
                 "response": self.words(self.characters // 3),
             }
             cost = Decimal(seed.randrange(1_000, 900_000)).scaleb(-8)
-        columns["attributes"] = json.dumps(rest, separators=(",", ":"))
-        encoded = {name: json_text(value) for name, value in columns.items()}
-        return Row(PROJECT, columns["event_id"], at, encoded, None), cost
+            return read_event(Raw(msgspec.json.encode(event)), PROJECT), cost
+        else:
+            event |= {
+                "step_number": number % 10,
+                "step_name": "Look up",
+                "step_type": "tool_call",
+                "input_data": {},
+                "output_data": {"text": self.words(self.characters // 3)},
+            }
+        return read_event(Raw(msgspec.json.encode(event)), PROJECT), None
 
 
 def event_id(number: int) -> str:
