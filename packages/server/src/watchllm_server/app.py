@@ -51,8 +51,8 @@ def create_app(
     The store and the metadata stay the caller's to close.
     """
     pricing = prices or Prices()
-    the_clock = clock or SystemClock()
-    keys = Authenticator(metadata, the_clock)
+    clock = clock or SystemClock()
+    keys = Authenticator(metadata, clock)
     commit = GroupCommit(
         store,
         pricing,
@@ -72,7 +72,7 @@ def create_app(
 
     routes = [
         *ingest.routes(),
-        *Api(store, keys, the_clock).routes(),
+        *Api(store, keys, clock).routes(),
         *Pages(store, metadata).routes(),
     ]
     app = Starlette(
