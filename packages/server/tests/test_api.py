@@ -320,7 +320,7 @@ def test_a_run_is_found_by_any_of_its_events(
     [
         ("limit=x", "limit"), ("limit=-1", "limit"), ("limit=1&limit=2", "limit"),
         ("colour=red", "colour"), ("status=timeout", "status"), ("cursor=%00", "cursor"),
-        ("user_id=", "user_id"),
+        ("user_id=", "user_id"), ("models=", "models"), ("tags=a,", "tags"),
     ],
 )  # fmt: skip
 def test_a_wrong_question_in_an_address_is_told(account: Account, question: str, name: str) -> None:

@@ -188,7 +188,7 @@ def question_of_url(items: Iterable[tuple[str, str]], parameters: Parameters) ->
     for name, text in items:
         kind = parameters[name].kind if name in parameters else None
         if kind == "texts":
-            values.setdefault(name, []).extend(part for part in text.split(",") if part)
+            values.setdefault(name, []).extend(text.split(","))
         elif name in values:
             raise invalid_query(f"`{name}` is given twice.")
         elif kind == "count":
