@@ -230,6 +230,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/redaction.py")
     session.run("python", "benchmarks/ingest.py")
     session.run("python", "benchmarks/otlp.py")
+    session.run("python", "benchmarks/query.py", "--events", "200000")
 
 
 @nox.session(name="bench-peers", python="3.11")

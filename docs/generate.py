@@ -1,17 +1,21 @@
 """Write the parts of the documentation that come from the code; with --check, compare them only.
 
-Run `python docs/generate.py` after a setting was added or changed; `make test` compares.
+Run `python docs/generate.py` after a setting or a route was added or changed; `make test` compares.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from watchllm._config import SETTINGS as SDK_SETTINGS  # the one declaration of each setting
+from watchllm_server.api.openapi import OPERATIONS, Operation, document
+from watchllm_server.api.params import EVENT_PARAMETERS, Parameter
 from watchllm_server.settings import SETTINGS as SERVER_SETTINGS
 
-PAGE = Path(__file__).parent / "reference" / "settings.md"
+REFERENCE = Path(__file__).parent / "reference"
+MARK = "<!-- What follows is written by docs/generate.py from the declarations in the code. -->\n"
 HEAD = """# Settings
 
 <!-- Written by docs/generate.py from the declarations in the code. -->
@@ -42,8 +46,8 @@ def shown(default: object) -> str:
     return "" if default in (None, "") else f"`{default}`"
 
 
-def page() -> str:
-    """Return the page as it has to be."""
+def settings_page() -> str:
+    """Return the page of settings as it has to be."""
     sdk, server = (
         "".join(f"| `{s.name}` | `{s.env}` | {shown(s.default)} | {s.help} |\n" for s in settings)
         for settings in (SDK_SETTINGS, SERVER_SETTINGS)
@@ -51,16 +55,72 @@ def page() -> str:
     return HEAD + SDK_HEAD + sdk + SERVER_HEAD + server
 
 
+def kind_of(parameter: Parameter) -> str:
+    """Return what a parameter may be, as its table shows it."""
+    if parameter.choices:
+        of = "any of " if parameter.kind == "texts" else ""
+        return of + ", ".join(f"`{choice}`" for choice in parameter.choices)
+    names = {"text": "text", "texts": "list of texts", "time": "time"}
+    return names.get(parameter.kind) or f"1 to {parameter.most}"
+
+
+def type_of(schema: dict[str, Any]) -> str:
+    """Return the type of a field of an answer, as its table shows it."""
+    if "anyOf" in schema:
+        return " or ".join(type_of(each) for each in schema["anyOf"])
+    if "$ref" in schema:
+        return str(schema["$ref"].rpartition("/")[2])
+    if "enum" in schema:
+        return ", ".join("null" if each is None else f"`{each}`" for each in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {type_of(schema['items'])}"
+    if schema.get("format") == "date-time":
+        return "time"
+    kind = schema.get("type", "any")
+    return kind if isinstance(kind, str) else " or ".join(kind)
+
+
+def operation_text(operation: Operation) -> str:
+    """Return the section of one route."""
+    text = f"\n## {operation.method.upper()} {operation.path}\n\n{operation.summary}\n"
+    parameters = EVENT_PARAMETERS if operation.body == "EventQuery" else operation.parameters
+    if parameters:
+        where = "field of the body" if operation.body else "parameter"
+        text += f"\n| {where} | value | default | |\n|---|---|---|---|\n"
+        for name, known in parameters.items():
+            text += f"| `{name}` | {kind_of(known)} | {shown(known.default)} | {known.help} |\n"
+    described = document()["paths"][operation.path][operation.method]["responses"]
+    answer = operation.answer or " or ".join(f"`{media}`" for media in operation.media)
+    problems = ", ".join(status for status in described if status != "200")
+    return f"{text}\nAnswers 200 with {answer}; else {problems}.\n"
+
+
+def http_page() -> str:
+    """Return the page of the HTTP API as it has to be: its head, and what the code declares."""
+    head = (REFERENCE / "http-api.md").read_text("utf-8").partition(MARK)[0]
+    shown_above = "/v1/events/batch"
+    routes = "".join(operation_text(each) for each in OPERATIONS if each.path != shown_above)
+    text = "\n## Answers\n\nEvery field is there; what is not known is null.\n"
+    hidden = {"Batch", "BatchAnswer", "Document", "Error", "EventQuery", "StatusAnswer"}
+    for name, schema in document()["components"]["schemas"].items():
+        if name not in hidden:
+            text += f"\n### {name}\n\n{schema['description']}\n\n| field | type |\n|---|---|\n"
+            for field, kind in schema["properties"].items():
+                text += f"| `{field}` | {type_of(kind)} |\n"
+    return head + MARK + routes + text
+
+
 def main() -> int:
-    """Write the page, or say that it is out of date."""
-    wanted = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(wanted, "utf-8")
-        return 0
-    if PAGE.is_file() and PAGE.read_text("utf-8") == wanted:
-        return 0
-    print(f"{PAGE.name} is not what the code says: run python docs/generate.py")
-    return 1
+    """Write the pages, or say which are out of date."""
+    stale = 0
+    for name, wanted in (("settings.md", settings_page()), ("http-api.md", http_page())):
+        page = REFERENCE / name
+        if "--check" not in sys.argv[1:]:
+            page.write_text(wanted, "utf-8")
+        elif not page.is_file() or page.read_text("utf-8") != wanted:
+            print(f"{name} is not what the code says: run python docs/generate.py")
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

@@ -72,7 +72,13 @@ def filled(account: Account) -> Account:
         ({"date_from": "2026-11-25T01:00:00+01:00", "date_to": "2026-11-25T00:00:01Z"}, ["slow"]),
         ({"text_search": "MACHINE learning"}, ["call"]),
         ({"text_search": "übergrösse"}, []),
-        ({"text_search": "ÜBERGRÖß"}, ["slow"]),
+        ({"text_search": "ÜBERGRÖßE"}, ["slow"]),
+        ({"text_search": "Größe"}, []),
+        ({"text_search": "learning MACHINE!"}, ["call"]),
+        ({"text_search": "learning timeout"}, []),
+        ({"text_search": "chine learn", "mode": "substring"}, ["call"]),
+        ({"text_search": "GRÖß", "mode": "substring"}, ["slow"]),
+        ({"text_search": "learning machine", "mode": "substring"}, []),
         ({"text_search": "no such model"}, ["boom"]),
         ({"sort_order": "asc"}, ["call", "slow", "boom"]),
         ({"sort_by": "latency_ms"}, ["slow", "call", "boom"]),
@@ -134,7 +140,8 @@ def test_pages_hold_every_event_once(account: Account, sort_by: str, sort_order:
         ({"sort_order": "up"}, "sort_order"), ({"run_id": ""}, "run_id"),
         ({"date_from": "yesterday"}, "date_from"), ({"date_to": "2026-02-30"}, "date_to"),
         ({"date_to": 5}, "date_to"), ({"cursor": "x"}, "cursor"), ({"cursor": "ü"}, "cursor"),
-        ({"cursor": "W10"}, "cursor"), ({"page": 1}, "page"),
+        ({"cursor": "W10"}, "cursor"), ({"page": 1}, "page"), ({"mode": "regex"}, "mode"),
+        ({"text_search": "?!"}, "text_search"),
     ],
 )  # fmt: skip
 def test_a_wrong_question_is_told_what_is_wrong(
@@ -168,8 +175,14 @@ def test_a_question_that_is_no_object_is_refused(account: Account, body: bytes) 
     assert status == 400
 
 
-@pytest.mark.parametrize("word", ["größe", "😀", "a\\\\b", 'say "hi"', "\t"])
-def test_search_finds_any_text_in_any_field(account: Account, word: str) -> None:
+@pytest.mark.parametrize(
+    ("word", "mode"),
+    [
+        *((word, "substring") for word in ["größe", "😀", "a\\\\b", 'say "hi"', "\t"]),
+        *((word, "words") for word in ["größe", "😀", "a\\\\b", 'say "hi"', "new\nline", "\tnew"]),
+    ],
+)
+def test_search_finds_any_text_in_any_field(account: Account, word: str, mode: str) -> None:
     """A word is found in prompt, response, an error and a foreign field, escaped or not."""
     text = f"x {word} y"
     account.send(
@@ -180,7 +193,7 @@ def test_search_finds_any_text_in_any_field(account: Account, word: str) -> None
     plain = json.dumps({"events": [prompt_call(event_id="6", x_own=text)]}, ensure_ascii=False)
     account.post("/v1/events/batch", plain.encode())
 
-    assert sorted(account.ids(text_search=word)) == ["1", "2", "3", "4", "6"]
+    assert sorted(account.ids(text_search=word, mode=mode)) == ["1", "2", "3", "4", "6"]
 
 
 def test_one_event_is_found_by_its_id(filled: Account) -> None:
@@ -307,7 +320,7 @@ def test_a_run_is_found_by_any_of_its_events(
     [
         ("limit=x", "limit"), ("limit=-1", "limit"), ("limit=1&limit=2", "limit"),
         ("colour=red", "colour"), ("status=timeout", "status"), ("cursor=%00", "cursor"),
-        ("user_id=", "user_id"),
+        ("user_id=", "user_id"), ("models=", "models"), ("tags=a,", "tags"),
     ],
 )  # fmt: skip
 def test_a_wrong_question_in_an_address_is_told(account: Account, question: str, name: str) -> None:
@@ -337,7 +350,7 @@ def test_no_route_shows_another_projects_data(new_account: Callable[[], Account]
     assert ours.get(f"/v1/runs?project_id={theirs.project}")[0] == 400
     inject = "x' OR project_id != 'x"
     assert ours.get(f"/v1/runs/{quote(inject)}")[0] == 404
-    assert ours.ids(user_id=inject, tags=[inject, "\\"], text_search="%") == []
+    assert ours.ids(user_id=inject, tags=[inject, "\\"], text_search="%", mode="substring") == []
     status, answer = ours.post(
         "/v1/events/batch",
         json.dumps({"events": [prompt_call(project_id=theirs.project)]}).encode(),

@@ -78,7 +78,7 @@ def create_app(
     routes = [
         *ingest.routes(),
         *traces.routes(),
-        *Api(store, keys).routes(),
+        *Api(store, keys, clock).routes(),
         *Pages(store, metadata).routes(),
     ]
     app = Starlette(

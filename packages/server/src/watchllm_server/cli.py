@@ -12,6 +12,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "demo": "Log real LLM calls with the example programs and look at them.",
     "projects": "Create and list projects.",
     "keys": "Create and list the keys of projects.",
+    "export": "Write a project's events to a file, while the server runs.",
+    "import": "Send the events of a file of JSON lines to a server.",
 }
 
 

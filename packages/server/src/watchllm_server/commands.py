@@ -14,8 +14,14 @@ from rich.console import Console
 from rich.table import Table
 
 from watchllm_server.cli import COMMANDS
-from watchllm_server.errors import MetadataError, StartError
+from watchllm_server.errors import MetadataError, StartError, TransferError
 from watchllm_server.settings import SETTINGS, load_settings
+from watchllm_server.transfer.commands import (
+    EXPORT_HELP,
+    IMPORT_HELP,
+    export_events,
+    import_events,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +38,8 @@ _projects = typer.Typer(no_args_is_help=True, help=COMMANDS["projects"])
 _keys = typer.Typer(no_args_is_help=True, help=COMMANDS["keys"])
 app.add_typer(_projects, name="projects")
 app.add_typer(_keys, name="keys")
+app.command("export", help=EXPORT_HELP)(export_events)
+app.command("import", help=IMPORT_HELP)(import_events)
 
 DataDir = Annotated[str | None, typer.Option("--data-dir", metavar="DIR", help=_HELP["data_dir"])]
 
@@ -50,7 +58,7 @@ def run(argv: Sequence[str]) -> int:
         app(list(argv), prog_name="watchllm")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else _CANNOT_START
-    except (StartError, MetadataError) as error:
+    except (StartError, MetadataError, TransferError) as error:
         print(f"watchllm: {error}", file=sys.stderr)  # noqa: T201 - the command's own output
         return _CANNOT_START
     return 0

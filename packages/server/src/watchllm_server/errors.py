@@ -3,6 +3,7 @@
 WatchLLMServerError
 ├── StartError             the process cannot start: one sentence, exit code 2
 ├── MetadataError          a project or key cannot be made as asked
+├── TransferError          an export or import cannot go on: one sentence, exit code 2
 ├── StoreError             the store did not do what was asked
 │   └── StoreUnavailableError  it cannot do anything now
 └── Problem                a request is answered with an error body
@@ -30,6 +31,10 @@ class StartError(WatchLLMServerError):
 
 class MetadataError(WatchLLMServerError):
     """Say in one sentence why a project or key cannot be made."""
+
+
+class TransferError(WatchLLMServerError):
+    """Say in one sentence why an export or an import cannot go on."""
 
 
 class StoreError(WatchLLMServerError):

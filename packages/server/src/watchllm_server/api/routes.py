@@ -1,53 +1,69 @@
-"""The routes that read: events and runs of the key's project, as JSON."""
+"""The routes that read: events, runs and totals of the key's project."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from watchllm_server.api.answers import (
+    ErrorsAnswer,
+    EventsAnswer,
+    RunAnswer,
+    RunsAnswer,
+    SeriesAnswer,
+    StatsAnswer,
+    StatusAnswer,
+    json_answer,
+)
+from watchllm_server.api.export import MEDIA_TYPES, export
+from watchllm_server.api.openapi import document
 from watchllm_server.api.params import (
+    ERROR_PARAMETERS,
     EVENT_PARAMETERS,
+    EXPORT_PARAMETERS,
     MAX_BODY,
     RUN_EVENTS_PARAMETERS,
     RUN_PARAMETERS,
+    SERIES_PARAMETERS,
+    STATS_PARAMETERS,
+    Parameters,
     Question,
     question_of_body,
     question_of_url,
 )
+from watchllm_server.api.stretches import recently, stretches
 from watchllm_server.errors import Problem, StoreError, invalid_query, store_unavailable
 from watchllm_server.query.cursor import CursorError
-from watchllm_server.query.events import (
-    EventPage,
-    event_by_id,
-    format_time,
-    json_decimal,
-    page_of_events,
-)
+from watchllm_server.query.errors import error_groups
+from watchllm_server.query.events import EventPage, event_by_id, page_of_events
 from watchllm_server.query.filter import Filter
 from watchllm_server.query.runs import Run, page_of_runs, run_by_id
+from watchllm_server.query.totals import series, totals, totals_by_group
+from watchllm_server.query.tree import tree_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
     from starlette.requests import Request
 
     from watchllm_server.auth import Authenticator
+    from watchllm_server.clock import Clock
     from watchllm_server.store.base import EventStore
-
-_MAX_EVENTS = 1_000
-_MAX_RUNS = 1_000
-_MAX_RUN_EVENTS = 10_000
 
 
 class Api:
     """Answer questions from a store. The project is the key's and never the request's."""
 
-    def __init__(self, store: EventStore, keys: Authenticator) -> None:
+    def __init__(self, store: EventStore, keys: Authenticator, clock: Clock) -> None:
         self._store = store
         self._keys = keys
+        self._clock = clock
+        self._document = document()
 
     def routes(self) -> list[Route]:
         """Return the routes, for the application."""
@@ -56,25 +72,30 @@ class Api:
             Route("/v1/events/{event_id:path}", self.event, methods=["GET"]),
             Route("/v1/runs", self.runs, methods=["GET"]),
             Route("/v1/runs/{run_id:path}", self.run, methods=["GET"]),
+            Route("/v1/analytics/stats", self.stats, methods=["GET"]),
+            Route("/v1/analytics/timeseries", self.timeseries, methods=["GET"]),
+            Route("/v1/analytics/errors", self.errors, methods=["GET"]),
+            Route("/v1/export", self.export, methods=["GET"]),
             Route("/healthz", self.healthy, methods=["GET"]),
             Route("/readyz", self.ready, methods=["GET"]),
+            Route("/openapi.json", self.openapi, methods=["GET"]),
         ]
 
     async def events(self, request: Request) -> Response:
         """Answer POST /v1/events/query."""
         project_id = self._project(request)
         question = question_of_body(await _small_body(request), EVENT_PARAMETERS)
-        where = question.filter(project_id, statuses=question.statuses())
         page: EventPage = await _ask(
             page_of_events,
             self._store,
-            where,
-            limit=question.limit(50, _MAX_EVENTS),
-            cursor=question.cursor,
-            sort_by=question.sort_by(),
-            sort_order=question.sort_order(),
+            question.filter(project_id),
+            limit=question["limit"],
+            cursor=question["cursor"],
+            sort_by=question["sort_by"],
+            sort_order=question["sort_order"],
         )
-        return _json({"events": [event.to_wire() for event in page.events], **_next(page)})
+        events = [event.to_wire() for event in page.events]
+        return json_answer(EventsAnswer(events, **_next(page)))
 
     async def event(self, request: Request) -> Response:
         """Answer GET /v1/events/{event_id}."""
@@ -83,63 +104,126 @@ class Api:
         event = await _ask(event_by_id, self._store, project_id, event_id)
         if event is None:
             raise Problem(404, "not_found", "There is no event of this id in the project.")
-        return _json(event.to_wire())
+        return json_answer(event.to_wire())
 
     async def runs(self, request: Request) -> Response:
         """Answer GET /v1/runs."""
         project_id = self._project(request)
-        question = question_of_url(request.query_params.multi_items(), RUN_PARAMETERS)
+        question = _question(request, RUN_PARAMETERS)
         page = await _ask(
             page_of_runs,
             self._store,
-            question.filter(project_id),
-            limit=question.limit(50, _MAX_RUNS),
-            statuses=question.run_statuses(),
-            cursor=question.cursor,
+            question.filter(project_id, whole_runs=True),
+            limit=question["limit"],
+            statuses=question["status"] or (),
+            cursor=question["cursor"],
         )
-        return _json({"runs": [run_to_wire(run) for run in page.runs], **_next(page)})
+        return json_answer(RunsAnswer(page.runs, **_next(page)))
 
     async def run(self, request: Request) -> Response:
         """Answer GET /v1/runs/{run_id} with the summary and the events in order."""
         project_id = self._project(request)
+        question = _question(request, RUN_EVENTS_PARAMETERS)
         run_id = request.path_params["run_id"]
-        question = question_of_url(request.query_params.multi_items(), RUN_EVENTS_PARAMETERS)
-        limit = question.limit(_MAX_RUN_EVENTS, _MAX_RUN_EVENTS)
-        run, page = await _ask(_run, self._store, project_id, run_id, limit, question)
+        run, page = await _ask(_run, self._store, project_id, run_id, question)
         if run is None:
             raise Problem(404, "not_found", "There is no run of this id in the project.")
         events = [event.to_wire() for event in page.events]
-        return _json({"run": run_to_wire(run), "events": events, **_next(page)})
+        return json_answer(RunAnswer(run, events, tree_of(page.events), **_next(page)))
+
+    async def stats(self, request: Request) -> Response:
+        """Answer GET /v1/analytics/stats."""
+        where, question = self._recently(request, STATS_PARAMETERS)
+        group_by = question["group_by"]
+        groups = []
+        if group_by:
+            groups = await _ask(
+                totals_by_group, self._store, where, group_by, limit=question["limit"]
+            )
+        found = await _ask(totals, self._store, where)
+        until = question["date_to"]
+        return json_answer(StatsAnswer(where.date_from, until, found, group_by, groups))
+
+    async def timeseries(self, request: Request) -> Response:
+        """Answer GET /v1/analytics/timeseries."""
+        project_id = self._project(request)
+        question = _question(request, SERIES_PARAMETERS)
+        metric, group_by = question["metric"], question["group_by"]
+        start, end, width = stretches(question, self._now())
+        found = await _ask(
+            series,
+            self._store,
+            question.filter(project_id, date_from=start, date_to=end),
+            metric,
+            width=width,
+            group_by=group_by,
+            limit=question["limit"] if group_by else 1,
+        )
+        seconds = int(width.total_seconds())
+        return json_answer(SeriesAnswer(metric, group_by, start, end, seconds, found))
+
+    async def errors(self, request: Request) -> Response:
+        """Answer GET /v1/analytics/errors."""
+        where, question = self._recently(request, ERROR_PARAMETERS)
+        found = await _ask(error_groups, self._store, where, limit=question["limit"])
+        return json_answer(ErrorsAnswer(where.date_from, question["date_to"], found))
+
+    async def export(self, request: Request) -> Response:
+        """Answer GET /v1/export, a piece at a time."""
+        project_id = self._project(request)
+        question = _question(request, EXPORT_PARAMETERS)
+        form = question["format"]
+        pieces = export(self._store, question.filter(project_id), form)
+        # What can fail fails in the first piece, while there still is a status to say so.
+        first = await _ask(next, pieces, b"")
+        return StreamingResponse(
+            _after(first, pieces),
+            media_type=MEDIA_TYPES[form],
+            headers={"Content-Disposition": f'attachment; filename="events.{form}"'},
+        )
 
     async def healthy(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's signature
         """Answer that the process lives."""
-        return _json({"status": "ok"})
+        return json_answer(StatusAnswer("ok"))
 
     async def ready(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's signature
         """Answer that the store takes events and questions."""
         await _ask(self._store.ping)
-        return _json({"status": "ready"})
+        return json_answer(StatusAnswer("ready"))
+
+    async def openapi(self, request: Request) -> Response:  # noqa: ARG002 - Starlette's signature
+        """Answer the OpenAPI document."""
+        return json_answer(self._document)
+
+    def _recently(self, request: Request, parameters: Parameters) -> tuple[Filter, Question]:
+        """Return what is asked, over the last 30 days where it does not say since when."""
+        project_id = self._project(request)
+        question = _question(request, parameters)
+        start = question["date_from"] or recently(self._now())
+        return question.filter(project_id, date_from=start), question
 
     def _project(self, request: Request) -> str:
         return self._keys.project(request.headers.get("authorization"))
 
+    def _now(self) -> datetime:
+        return self._clock.now().astimezone(UTC)
 
-def run_to_wire(run: Run) -> dict[str, Any]:
-    """Return a run's summary as the API answers it."""
-    return {
-        **asdict(run),
-        "started_at": format_time(run.started_at),
-        "ended_at": format_time(run.ended_at),
-        "cost_usd": json_decimal(run.cost_usd),
-    }
+
+def _question(request: Request, parameters: Parameters) -> Question:
+    return question_of_url(request.query_params.multi_items(), parameters)
 
 
 def _run(
-    store: EventStore, project_id: str, run_id: str, limit: int, question: Question
+    store: EventStore, project_id: str, run_id: str, question: Question
 ) -> tuple[Run | None, EventPage]:
-    where = Filter(project_id=project_id, run_id=run_id)
-    page = page_of_events(store, where, limit=limit, cursor=question.cursor, sort_order="asc")
-    return run_by_id(store, project_id, run_id), page
+    run = run_by_id(store, project_id, run_id)
+    if run is None:
+        return None, EventPage([], None)
+    where = Filter(project_id=project_id, run_id=run_id, date_from=run.started_at)
+    page = page_of_events(
+        store, where, limit=question["limit"], cursor=question["cursor"], sort_order="asc"
+    )
+    return run, page
 
 
 async def _ask(question: Any, *arguments: Any, **options: Any) -> Any:
@@ -161,9 +245,10 @@ async def _small_body(request: Request) -> bytes:
     return bytes(body)
 
 
+def _after(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from pieces
+
+
 def _next(page: Any) -> dict[str, Any]:
     return {"has_more": page.next_cursor is not None, "next_cursor": page.next_cursor}
-
-
-def _json(content: Any) -> Response:
-    return Response(msgspec.json.encode(content), media_type="application/json")

@@ -1,4 +1,4 @@
-"""Answer which events there are: pages of them, one by its id, those of a run."""
+"""Answer which events there are: pages of them, one by its id, all of them in turn."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from msgspec import Raw
 
-from watchllm_server.events import COLUMNS, EPOCH
+from watchllm_server.events import COLUMNS, EPOCH, micros
 from watchllm_server.query.cursor import CursorError, decode_cursor, encode_cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from watchllm_server.query.filter import Filter
     from watchllm_server.store.base import EventStore, Value
@@ -38,6 +38,9 @@ _KEY_PARAMETER: Mapping[SortBy, str] = {
     "latency_ms": "{after_key:Float64}",
     "cost": "{after_key:Decimal(38, 12)}",
 }
+# What an export holds at a time; beyond a few MB it gets no faster.
+_CHUNK_BYTES = 4_000_000
+_CHUNK_EVENTS = 5_000
 _raw_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -122,42 +125,51 @@ def page_of_events(
 
     Raises CursorError when the cursor belongs to another order.
     """
-    question = f"events/{sort_by}/{sort_order}"
-    by, order = ("<", "DESC") if sort_order == "desc" else (">", "ASC")
-    key = _KEYS[sort_by]
-    parameters: dict[str, Value] = {**where.parameters(), "limit": limit + 1}
-    after = "1"
-    if cursor is not None:
-        place = decode_cursor(question, cursor, str, int, str)
-        parameters |= {
-            "after_key": _sort_value(sort_by, place[0]),
-            "after_us": place[1],
-            "after_id": place[2],
-        }
-        after = (
-            f"({key}, toUnixTimestamp64Micro(ts), event_id) {by} "
-            f"({_KEY_PARAMETER[sort_by]}, {{after_us:Int64}}, {{after_id:String}})"
-        )
-        if sort_by == "timestamp":
-            # The engine skips what lies on the wrong side only if it is told about ts itself.
-            after += f" AND ts {by}= fromUnixTimestamp64Micro({{after_us:Int64}}, 'UTC')"
-    ordered = "ts" if sort_by == "timestamp" else f"sort_key {order}, ts"
+    place = _Place.read(cursor, sort_by, sort_order)
+    direction = "DESC" if sort_order == "desc" else "ASC"
+    ordered = "ts" if sort_by == "timestamp" else f"sort_key {direction}, ts"
     rows = store.query(
         "events_page",
-        parameters,
+        {**where.parameters(), **place.parameters, "limit": limit + 1},
         {
             "columns": _COLUMNS,
-            "key": key,
-            "after": after,
-            "order": f"{ordered} {order}, event_id {order}",
+            "key": _KEYS[sort_by],
+            "condition": where.condition(),
+            "after": place.condition,
+            "order": f"{ordered} {direction}, event_id {direction}",
         },
     )
     events = [_event(row) for row in rows[:limit]]
     if len(rows) <= limit:
         return EventPage(events, None)
     last, key_text = events[-1], str(rows[limit - 1][-1])
-    at = (last.ts - EPOCH) // timedelta(microseconds=1)
-    return EventPage(events, encode_cursor(question, key_text, at, last.event_id))
+    question = _question(sort_by, sort_order)
+    return EventPage(events, encode_cursor(question, key_text, micros(last.ts), last.event_id))
+
+
+def chunks_of_events(
+    store: EventStore, where: Filter, *, most_bytes: int = _CHUNK_BYTES
+) -> Iterator[list[Event]]:
+    """Yield all events that match, the oldest first, in lists of about `most_bytes` of text.
+
+    A list holds more only when its one event does. What is stored meanwhile may be among them.
+    """
+    cursor: str | None = None
+    while True:
+        place = _Place.read(cursor, "timestamp", "asc")
+        sizes = store.query(
+            "event_sizes",
+            {**where.parameters(), **place.parameters, "limit": _CHUNK_EVENTS},
+            {"condition": where.condition(), "after": place.condition},
+        )
+        for limit in _portions([size for (size,) in sizes], most_bytes):
+            page = page_of_events(store, where, limit=limit, cursor=cursor, sort_order="asc")
+            yield page.events
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+        if not sizes:
+            return
 
 
 def event_by_id(store: EventStore, project_id: str, event_id: str) -> Event | None:
@@ -165,6 +177,48 @@ def event_by_id(store: EventStore, project_id: str, event_id: str) -> Event | No
     parameters = {"project_id": project_id, "event_id": event_id}
     rows = store.query("event_by_id", parameters, {"columns": _COLUMNS})
     return _event(rows[0]) if rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page begins, as a condition and its parameters."""
+
+    condition: str
+    parameters: Mapping[str, Value]
+
+    @classmethod
+    def read(cls, cursor: str | None, sort_by: SortBy, sort_order: SortOrder) -> _Place:
+        """Return the place of a cursor; without one, the beginning."""
+        if cursor is None:
+            return cls("1", {})
+        by = "<" if sort_order == "desc" else ">"
+        key, at, event_id = decode_cursor(_question(sort_by, sort_order), cursor, str, int, str)
+        condition = (
+            f"({_KEYS[sort_by]}, toUnixTimestamp64Micro(ts), event_id) {by} "
+            f"({_KEY_PARAMETER[sort_by]}, {{after_us:Int64}}, {{after_id:String}})"
+        )
+        if sort_by == "timestamp":
+            # The engine skips what lies on the wrong side only if it is told about ts itself.
+            condition += f" AND ts {by}= fromUnixTimestamp64Micro({{after_us:Int64}}, 'UTC')"
+        after_key = _sort_value(sort_by, key)
+        return cls(condition, {"after_key": after_key, "after_us": at, "after_id": event_id})
+
+
+def _question(sort_by: SortBy, sort_order: SortOrder) -> str:
+    return f"events/{sort_by}/{sort_order}"
+
+
+def _portions(sizes: Sequence[int], most_bytes: int) -> Iterator[int]:
+    """Share out a row of sizes: how many of the next ones are at most so many bytes together."""
+    count = total = 0
+    for size in sizes:
+        if count and total + size > most_bytes:
+            yield count
+            count = total = 0
+        count += 1
+        total += size
+    if count:
+        yield count
 
 
 def _sort_value(sort_by: SortBy, text: str) -> str:

@@ -9,21 +9,26 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from watchllm_server.events import EPOCH, micros
 from watchllm_server.query.cursor import decode_cursor, encode_cursor
+from watchllm_server.query.errors import IS_ERROR
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from watchllm_server.query.filter import Filter
-    from watchllm_server.store.base import EventStore
+    from watchllm_server.store.base import EventStore, Value
 
 RunStatus = Literal["success", "warning", "error"]
 
 _QUESTION = "runs"
-_LAST = 2**63 - 1
 _MANY = 100
-_ERRORS = "countIf(event_type = 'error' OR status IN ('error', 'timeout'))"
+_ERRORS = f"countIf({IS_ERROR})"
 _WARNINGS = (
     "countIf(status IN ('warning', 'assertion_failed') OR event_type IN "
     "('assertion_failed', 'hallucination_detected', 'performance_alert'))"
 )
+_MATCHING = "run_id IN (SELECT run_id FROM events WHERE project_id = {{project_id:String}} AND {})"
+_UNTIL = "ts <= fromUnixTimestamp64Micro({before_us:Int64}, 'UTC')"
+_STATUSES = "{run_statuses:Array(String)}"
 _STATUS = f"multiIf({_ERRORS} > 0, 'error', {_WARNINGS} > 0, 'warning', 'success')"
 _SUMMARY = f"""
     run_id,
@@ -50,7 +55,10 @@ _SUMMARY = f"""
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The summary of a run. Lists hold at most 100 values; times are UTC."""
+    """The summary of a run. Lists hold at most 100 values; times are UTC.
+
+    Sums are of the run itself: sampling keeps a run whole, so that nothing of it has to be weighed.
+    """
 
     run_id: str
     started_at: datetime
@@ -102,32 +110,50 @@ def page_of_runs(
 
     The stretch of time and `statuses` are about the run as a whole. Raises CursorError.
     """
-    before_us, before_id = _LAST, ""
+    before_us, before_id = micros(where.until), ""
     if cursor is not None:
         before_us, before_id = decode_cursor(_QUESTION, cursor, int, str)
-    rows = store.query(
+    condition = where.condition()
+    parameters: dict[str, Value] = {
+        **where.parameters(),
+        "before_us": min(before_us, micros(where.until)),
+        "before_id": before_id,
+        "limit": limit + 1,
+    }
+    if statuses:
+        parameters["run_statuses"] = statuses
+    found = store.query(
         "runs_page",
+        parameters,
         {
-            **where.parameters(),
-            "run_statuses": statuses,
-            "before_us": before_us,
-            "before_id": before_id,
-            "limit": limit + 1,
+            "matching": "1" if condition == "1" else _MATCHING.format(condition),
+            # A run's status depends on all of its events, its beginning on none after the place.
+            "until": "1" if statuses else _UNTIL,
+            "status_condition": f"{_STATUS} IN {_STATUSES}" if statuses else "1",
         },
-        {"summary": _SUMMARY, "status": _STATUS},
     )
-    runs = [_run(row) for row in rows[:limit]]
-    if len(rows) <= limit:
+    runs = _summaries(store, where.project_id, found[:limit])
+    if len(found) <= limit:
         return RunPage(runs, None)
-    last = runs[-1]
-    return RunPage(runs, encode_cursor(_QUESTION, micros(last.started_at), last.run_id))
+    last_id, last_us = found[limit - 1]
+    return RunPage(runs, encode_cursor(_QUESTION, last_us, last_id))
 
 
 def run_by_id(store: EventStore, project_id: str, run_id: str) -> Run | None:
     """Return the summary of one run, or None when the project has no event of it."""
-    parameters = {"project_id": project_id, "run_id": run_id}
-    rows = store.query("run_summary", parameters, {"summary": _SUMMARY})
-    return _run(rows[0]) if rows else None
+    return next(iter(_summaries(store, project_id, [(run_id, 0)])), None)
+
+
+def _summaries(store: EventStore, project_id: str, found: Sequence[tuple[str, int]]) -> list[Run]:
+    """Sum up runs that are given by their ids and beginnings, the last started first."""
+    if not found:
+        return []
+    parameters: dict[str, Value] = {
+        "project_id": project_id,
+        "run_ids": [run_id for run_id, _ in found],
+        "from_us": min(started_us for _, started_us in found),
+    }
+    return [_run(row) for row in store.query("run_summaries", parameters, {"summary": _SUMMARY})]
 
 
 def _run(row: list[Any]) -> Run:

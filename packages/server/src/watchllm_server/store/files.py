@@ -31,9 +31,5 @@ def migrations() -> list[Migration]:
 
 @cache
 def query_text(name: str) -> Template:
-    """Return the text of a query; `$filter` in it stands for what is in filter.sql."""
-    text = (_PACKAGE / "queries" / f"{name}.sql").read_text()
-    if "$filter" in text:
-        condition = (_PACKAGE / "queries" / "filter.sql").read_text()
-        text = text.replace("$filter", condition.strip())
-    return Template(text)
+    """Return the text of a query; what `$name` in it stands for, code fills in."""
+    return Template((_PACKAGE / "queries" / f"{name}.sql").read_text())

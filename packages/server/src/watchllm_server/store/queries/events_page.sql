@@ -3,7 +3,7 @@ FROM events
 WHERE project_id = {project_id:String}
   AND ts >= fromUnixTimestamp64Micro({from_us:Int64}, 'UTC')
   AND ts < fromUnixTimestamp64Micro({until_us:Int64}, 'UTC')
-  AND $filter
+  AND $condition
   AND $after
 ORDER BY $order
 LIMIT {limit:UInt32}

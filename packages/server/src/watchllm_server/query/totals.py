@@ -1,0 +1,318 @@
+"""Answer how much there was: calls, errors, tokens, cost and latency, in sum and over time.
+
+Where events were sampled, each stands for 1 / sample_rate of its like, and every sum says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from watchllm_server.events import EPOCH, micros
+from watchllm_server.query.errors import IS_ERROR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from watchllm_server.query.filter import Filter
+    from watchllm_server.store.base import EventStore, Value
+
+GroupBy = Literal["model", "user", "tag", "release", "env"]
+Metric = Literal[
+    "requests", "events", "errors", "error_rate", "cost", "tokens", "tokens_input",
+    "tokens_output", "latency_avg", "latency_p50", "latency_p95", "latency_p99",
+]  # fmt: skip
+
+_HOUR: Final = timedelta(hours=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
+# As the projection by_hour has it.
+_HOUR_SQL: Final = "intDiv(toUnixTimestamp64Micro(ts), 3600000000)"
+_BY_HOUR: Final = f"{_HOUR_SQL} >= {{from_hour:Int64}} AND {_HOUR_SQL} < {{until_hour:Int64}}"
+_BY_TIME: Final = (
+    "ts >= fromUnixTimestamp64Micro({from_us:Int64}, 'UTC') "
+    "AND ts < fromUnixTimestamp64Micro({until_us:Int64}, 'UTC')"
+)
+_KEYS: Final[Mapping[GroupBy | None, str]] = {
+    None: "''",
+    "model": "model",
+    "user": "user_id",
+    "tag": "tags",
+    "release": "release",
+    "env": "env",
+}
+_TAG: Final = "arrayJoin(emptyArrayToSingle({}))"
+_ROLLED_UP: Final = frozenset({None, "model", "release", "env"})
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over events. Counts are estimates where events were sampled; None is not known."""
+
+    events: int
+    requests: int
+    """Prompt calls."""
+    errors: int
+    """Error events, and calls or steps whose status is error or timeout."""
+    error_rate: float | None
+    """The share of prompt calls that failed; None without calls."""
+    tokens_input: int | None
+    tokens_output: int | None
+    cost_usd: Decimal | None
+    """The sum of the costs that are known; None when there are calls and none could be priced."""
+    unpriced_requests: int
+    """Prompt calls whose cost is not known."""
+    latency_avg_ms: float | None
+    """Of the prompt calls whose latency is known, like the percentiles."""
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    latency_p99_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTotals:
+    """The totals of a group; `group` is None for what has no model, user, tag or release."""
+
+    group: str | None
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A metric's value in the stretch of time that begins at `timestamp`, in UTC."""
+
+    timestamp: datetime
+    value: int | float | Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A metric of a group over time. Stretches in which nothing happened are there as well."""
+
+    group: str | None
+    value: int | float | Decimal | None
+    """Over the whole time."""
+    data: list[Point]
+
+
+def totals(store: EventStore, where: Filter) -> Totals:
+    """Return the totals of the events that match."""
+    ask = _Ask(store, where)
+    return _totals(ask.sums().get(_ALL), ask.percentiles().get(_ALL))
+
+
+def totals_by_group(
+    store: EventStore, where: Filter, group_by: GroupBy, *, limit: int
+) -> list[GroupTotals]:
+    """Return the totals of each group, those with the most events first.
+
+    An event counts in each of its tags.
+    """
+    ask = _Ask(store, where, group_by=group_by)
+    groups = ask.choose(limit)
+    sums, percentiles = ask.sums(), ask.percentiles()
+    return [
+        GroupTotals(group or None, _totals(sums.get((group, 0)), percentiles.get((group, 0))))
+        for group in groups
+    ]
+
+
+def series(
+    store: EventStore,
+    where: Filter,
+    metric: Metric,
+    *,
+    width: timedelta,
+    group_by: GroupBy | None = None,
+    limit: int = 1,
+) -> list[Series]:
+    """Return a metric over time, for the `limit` groups with the most events.
+
+    `where` must begin and end at multiples of `width` since 1970, in UTC.
+    """
+    ask = _Ask(store, where, group_by=group_by)
+    groups = [""] if group_by is None else ask.choose(limit)
+    sums, percentiles, whole_percentiles = {}, {}, {}
+    if metric in _PERCENTILES:
+        percentiles, whole_percentiles = ask.percentiles(width), ask.percentiles()
+    else:
+        sums = ask.sums(width)
+    step = width // _MICROSECOND
+    buckets = range(micros(where.date_from) // step, micros(where.until) // step)
+    found = []
+    for group in groups:
+        places = [(group, bucket) for bucket in buckets]
+        whole = _sum(sums[place] for place in places if place in sums)
+        data = [
+            Point(
+                EPOCH + timedelta(microseconds=bucket * step),
+                _value(metric, _totals(sums.get((_, bucket)), percentiles.get((_, bucket)))),
+            )
+            for _, bucket in places
+        ]
+        total = _totals(whole, whole_percentiles.get((group, 0)))
+        found.append(Series(group or None, _value(metric, total), data))
+    return found
+
+
+_Place = tuple[str, int]
+"""A group and the number of a stretch of time."""
+_ALL: Final[_Place] = ("", 0)
+
+
+class _Sums(NamedTuple):
+    """What totals.sql sums up, of unsampled events exactly and of sampled ones weighed."""
+
+    events: float = 0
+    requests: float = 0
+    errors: float = 0
+    failed_requests: float = 0
+    input_exact: int = 0
+    input_weighed: float = 0
+    input_known: int = 0
+    output_exact: int = 0
+    output_weighed: float = 0
+    output_known: int = 0
+    cost_exact: Decimal = Decimal(0)
+    cost_weighed: float = 0
+    cost_known: int = 0
+    unpriced: float = 0
+    latency_sum: float = 0
+    latency_known: float = 0
+
+
+class _Ask:
+    """Ask the store for what one answer is made of."""
+
+    def __init__(
+        self, store: EventStore, where: Filter, *, group_by: GroupBy | None = None
+    ) -> None:
+        self._store = store
+        self._where = where
+        self._group_by = group_by
+        self._parameters: dict[str, Value] = dict(where.parameters())
+        self._chosen: str | None = None
+
+    def choose(self, limit: int) -> list[str]:
+        """Return the groups with the most events; what is asked next is about them alone."""
+        parameters = {**self._parameters, "limit": limit}
+        rows = self._query("top_groups", None, parameters)
+        groups = [group for (group,) in rows]
+        self._parameters["chosen"] = groups
+        self._chosen = "IN {chosen:Array(String)}"
+        return groups
+
+    def sums(self, width: timedelta | None = None) -> dict[_Place, _Sums]:
+        """Return the sums of each group and, with a width, of each stretch of time."""
+        rows = self._query("totals", width, self._parameters)
+        return {(row[0], row[1]): _read(row[2:]) for row in rows}
+
+    def percentiles(self, width: timedelta | None = None) -> dict[_Place, list[float | None]]:
+        """Return the 50th, 95th and 99th percentile of the latency of calls, likewise."""
+        rows = self._query("percentiles", width, self._parameters)
+        return {(row[0], row[1]): row[2] for row in rows}
+
+    def _query(self, name: str, width: timedelta | None, parameters: Mapping[str, Value]) -> Any:
+        where = self._where
+        given = dict(parameters)
+        key, by_tag = _KEYS[self._group_by], self._group_by == "tag"
+        rolled_up = self._is_rolled_up(width)
+        bucket = "0"
+        if width is not None:
+            given["width"] = width // (_HOUR if rolled_up else _MICROSECOND)
+            moment = _HOUR_SQL if rolled_up else "toUnixTimestamp64Micro(ts)"
+            bucket = f"intDiv({moment}, {{width:Int64}})"
+        if rolled_up:
+            given["from_hour"] = (where.date_from - EPOCH) // _HOUR
+            given["until_hour"] = (where.until - EPOCH) // _HOUR
+        return self._store.query(
+            name,
+            given,
+            {
+                "key": key,
+                # Events with the same tags are summed up before each tag takes its share.
+                "member": _TAG.format("key") if by_tag else "key",
+                "group": _TAG.format("tags") if by_tag else key,
+                "bucket": bucket,
+                "is_error": IS_ERROR,
+                "span": _BY_HOUR if rolled_up else _BY_TIME,
+                "condition": where.condition(),
+                "chosen": "1" if self._chosen is None else f"group_value {self._chosen}",
+                "chosen_keys": "1" if by_tag or self._chosen is None else f"key {self._chosen}",
+            },
+        )
+
+    def _is_rolled_up(self, width: timedelta | None) -> bool:
+        """Tell whether sums by the hour can answer: whole hours, and all by what they keep."""
+        where = self._where
+        return (
+            self._group_by in _ROLLED_UP
+            and not (where.run_id or where.user_id or where.tags or where.text)
+            and all(not (at - EPOCH) % _HOUR for at in (where.date_from, where.until))
+            and (width is None or not width % _HOUR)
+        )
+
+
+def _read(values: Sequence[Any]) -> _Sums:
+    sums = _Sums._make(0 if value is None else value for value in values)
+    return sums._replace(
+        input_exact=int(sums.input_exact),
+        output_exact=int(sums.output_exact),
+        cost_exact=Decimal(sums.cost_exact),
+    )
+
+
+def _sum(parts: Iterable[_Sums]) -> _Sums:
+    together = list(parts)
+    if not together:
+        return _Sums()
+    return _Sums._make(sum(values) for values in zip(*together, strict=True))
+
+
+def _totals(sums: _Sums | None, percentiles: Sequence[float | None] | None) -> Totals:
+    found = sums or _Sums()
+    p50, p95, p99 = percentiles or (None, None, None)
+    calls = found.requests > 0
+    cost = found.cost_exact + Decimal(repr(found.cost_weighed))
+    tokens_input = found.input_exact + round(found.input_weighed)
+    tokens_output = found.output_exact + round(found.output_weighed)
+    return Totals(
+        events=round(found.events),
+        requests=round(found.requests),
+        errors=round(found.errors),
+        error_rate=found.failed_requests / found.requests if calls else None,
+        tokens_input=tokens_input if found.input_known or not calls else None,
+        tokens_output=tokens_output if found.output_known or not calls else None,
+        cost_usd=cost if found.cost_known or not calls else None,
+        unpriced_requests=round(found.unpriced),
+        latency_avg_ms=found.latency_sum / found.latency_known if found.latency_known else None,
+        latency_p50_ms=p50,
+        latency_p95_ms=p95,
+        latency_p99_ms=p99,
+    )
+
+
+_PERCENTILES: Final = frozenset({"latency_p50", "latency_p95", "latency_p99"})
+_FIELDS: Final[Mapping[Metric, str]] = {
+    "requests": "requests",
+    "events": "events",
+    "errors": "errors",
+    "error_rate": "error_rate",
+    "cost": "cost_usd",
+    "tokens_input": "tokens_input",
+    "tokens_output": "tokens_output",
+    "latency_avg": "latency_avg_ms",
+    "latency_p50": "latency_p50_ms",
+    "latency_p95": "latency_p95_ms",
+    "latency_p99": "latency_p99_ms",
+}
+
+
+def _value(metric: Metric, found: Totals) -> int | float | Decimal | None:
+    if metric == "tokens":
+        if found.tokens_input is None or found.tokens_output is None:
+            return None
+        return found.tokens_input + found.tokens_output
+    value: int | float | Decimal | None = getattr(found, _FIELDS[metric])
+    return value
