@@ -14,9 +14,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from watchllm_server.api.routes import Api
-from watchllm_server.auth import Authenticator
+from watchllm_server.auth import Authenticator, Keyring
 from watchllm_server.clock import SystemClock
-from watchllm_server.errors import Problem
+from watchllm_server.errors import MetadataUnavailableError, Problem, metadata_unavailable
 from watchllm_server.ingest.batch import BatchIngest
 from watchllm_server.ingest.budget import Budget
 from watchllm_server.ingest.commit import GroupCommit, Pricing
@@ -51,14 +51,16 @@ def create_app(
     The store and the metadata stay the caller's to close.
     """
     pricing = prices or Prices()
-    keys = Authenticator(metadata, clock or SystemClock())
+    keyring = Keyring(metadata, clock or SystemClock(), rate_limit=settings.rate_limit)
     commit = GroupCommit(
         store,
         pricing,
         group_events=settings.group_events,
         group_bytes=settings.group_mb * _MB,
     )
-    ingest = BatchIngest(keys, commit, Budget(settings.queue_mb * _MB), metadata)
+    ingest = BatchIngest(
+        Authenticator(keyring, "ingest"), commit, Budget(settings.queue_mb * _MB), metadata
+    )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
@@ -71,7 +73,7 @@ def create_app(
 
     routes = [
         *ingest.routes(),
-        *Api(store, keys).routes(),
+        *Api(store, Authenticator(keyring, "read")).routes(),
         *Pages(store, metadata).routes(),
     ]
     app = Starlette(
@@ -80,6 +82,7 @@ def create_app(
         exception_handlers={
             Problem: _answer_problem,
             HTTPException: _answer_http,
+            MetadataUnavailableError: _answer_no_metadata,
             Exception: _answer_failure,
         },
     )
@@ -123,6 +126,10 @@ def _response(problem: Problem) -> Response:
 async def _answer_problem(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
     assert isinstance(error, Problem)  # noqa: S101 - registered for nothing else
     return _response(error)
+
+
+async def _answer_no_metadata(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+    return _response(metadata_unavailable())
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 COMMANDS: Final[Mapping[str, str]] = {
     "serve": "Start the server: ingest, API and pages in one process.",
     "demo": "Log real LLM calls with the example programs and look at them.",
-    "projects": "Create and list projects.",
-    "keys": "Create and list the keys of projects.",
+    "projects": "Create and list projects, and say how long their events are kept.",
+    "keys": "Create, list and revoke the keys of projects.",
 }
 
 

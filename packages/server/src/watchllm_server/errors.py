@@ -1,10 +1,11 @@
 """What can go wrong, and the status that each problem is answered with.
 
 WatchLLMServerError
-├── StartError             the process cannot start: one sentence, exit code 2
-├── MetadataError          a project or key cannot be made as asked
-├── StoreError             the store did not do what was asked
-└── Problem                a request is answered with an error body
+├── StartError                the process cannot start: one sentence, exit code 2
+├── MetadataError             a project or key cannot be made as asked
+├── MetadataUnavailableError  the database of projects and keys is away
+├── StoreError                the store did not do what was asked
+└── Problem                   a request is answered with an error body
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ class StartError(WatchLLMServerError):
 
 class MetadataError(WatchLLMServerError):
     """Say in one sentence why a project or key cannot be made."""
+
+
+class MetadataUnavailableError(WatchLLMServerError):
+    """Say why the database of projects and keys does not answer."""
 
 
 class StoreError(WatchLLMServerError):
@@ -66,3 +71,9 @@ def store_unavailable() -> Problem:
     """Return the answer to a request that the store cannot serve now."""
     message = "The event store cannot serve this request now. Try again later."
     return Problem(503, "store_unavailable", message, retry_after=5)
+
+
+def metadata_unavailable() -> Problem:
+    """Return the answer to a request whose key cannot be looked up now."""
+    message = "The database of projects and keys does not answer now. Try again later."
+    return Problem(503, "metadata_unavailable", message, retry_after=5)

@@ -42,7 +42,7 @@ def serve_forever(settings: Settings) -> int:
         listener = stack.enter_context(closing(_listen(settings.host, settings.port)))
         directory = datadir.prepare(settings.data_dir)
         stack.enter_context(datadir.owned(directory))
-        metadata = stack.enter_context(closing(Metadata(directory / "metadata.db", clock)))
+        metadata = stack.enter_context(closing(Metadata(settings.metadata_place, clock)))
         memory = settings.memory_mb * _MB
         store = stack.enter_context(
             closing(EmbeddedStore(directory / "events", memory_bytes=memory))

@@ -63,6 +63,21 @@ SETTINGS = (
         _directory,
     ),
     Setting(
+        "database_url",
+        "WATCHLLM_DATABASE_URL",
+        "",
+        "PostgreSQL for projects and keys: postgresql://user:password@host:port/database. "
+        "Default: a SQLite file in the data directory.",
+        _text,
+    ),
+    Setting(
+        "rate_limit",
+        "WATCHLLM_RATE_LIMIT",
+        "0",
+        "Requests a minute that a key may make if it has no limit of its own; 0 does not limit.",
+        _number(0, 10_000_000),
+    ),
+    Setting(
         "init_project_id",
         "WATCHLLM_INIT_PROJECT_ID",
         "",
@@ -114,12 +129,19 @@ class Settings:
     host: str
     port: int
     data_dir: Path
+    database_url: str
+    rate_limit: int
     init_project_id: str
     init_api_key: str
     memory_mb: int
     group_events: int
     group_mb: int
     queue_mb: int
+
+    @property
+    def metadata_place(self) -> Path | str:
+        """Return where projects and keys are: a path or a URL. The data directory must exist."""
+        return self.database_url or self.data_dir.resolve() / "metadata.db"
 
     def __repr__(self) -> str:
         return f"Settings(host={self.host!r}, port={self.port}, data_dir={str(self.data_dir)!r})"
