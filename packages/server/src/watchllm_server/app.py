@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from watchllm_server.access import Access
+from watchllm_server.api.admin import Admin
 from watchllm_server.api.routes import Api
 from watchllm_server.auth import Authenticator, Keyring
 from watchllm_server.clock import SystemClock
@@ -20,6 +22,9 @@ from watchllm_server.errors import MetadataUnavailableError, Problem, metadata_u
 from watchllm_server.ingest.batch import BatchIngest
 from watchllm_server.ingest.budget import Budget
 from watchllm_server.ingest.commit import GroupCommit, Pricing
+from watchllm_server.keeping.backup import Backup
+from watchllm_server.keeping.erasure import Eraser
+from watchllm_server.keeping.keeper import Keeper
 from watchllm_server.pages.routes import Pages
 from watchllm_server.pricing import Prices
 
@@ -45,13 +50,16 @@ def create_app(
     metadata: Metadata,
     clock: Clock | None = None,
     prices: Pricing | None = None,
+    control_token: str = "",
 ) -> ASGIApp:
     """Return the application. Its lifespan starts the writer, and ends by storing what it has.
 
-    The store and the metadata stay the caller's to close.
+    `control_token` admits the commands of this machine. The store and the metadata stay the
+    caller's to close.
     """
+    time = clock or SystemClock()
     pricing = prices or Prices()
-    keyring = Keyring(metadata, clock or SystemClock(), rate_limit=settings.rate_limit)
+    keyring = Keyring(metadata, time, rate_limit=settings.rate_limit)
     commit = GroupCommit(
         store,
         pricing,
@@ -61,20 +69,34 @@ def create_app(
     ingest = BatchIngest(
         Authenticator(keyring, "ingest"), commit, Budget(settings.queue_mb * _MB), metadata
     )
+    access = Access(
+        metadata,
+        keyring,
+        time,
+        password=settings.admin_password,
+        public_url=settings.public_url,
+        control_token=control_token,
+    )
+    keeper = Keeper(store, metadata, keyring, time, retention_days=settings.retention_days)
+    eraser = Eraser(store, metadata, keeper.purge_soon)
+    backup = Backup(store, metadata, time)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
         commit.start()
+        keeper.start()
         if isinstance(pricing, Prices):
             # Loading the price lists takes seconds that no sender should wait for.
             threading.Thread(target=pricing.warm, name="warm-prices", daemon=True).start()
         yield
         commit.close()
+        keeper.close()
 
     routes = [
         *ingest.routes(),
         *Api(store, Authenticator(keyring, "read")).routes(),
-        *Pages(store, metadata).routes(),
+        *Admin(access, metadata, eraser, backup, keyring.forget).routes(),
+        *Pages(store, metadata, access).routes(),
     ]
     app = Starlette(
         routes=routes,

@@ -13,6 +13,7 @@ from watchllm_server.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from datetime import datetime
 
     from watchllm_server.clock import Clock
@@ -33,25 +34,27 @@ class Keys(Protocol):
 
 
 class RateLimiter:
-    """Admit so many requests a minute by key: a minute's worth at once, then at that rate.
+    """Admit so many requests a minute by who asks: a minute's worth at once, then at that rate.
 
-    It keeps one number a key: the moment at which all that was admitted is paid off. The counts
+    It keeps one number for each: the moment at which all that was admitted is paid off. The counts
     are those of this process.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._paid_off: OrderedDict[int, float] = OrderedDict()
+        self._paid_off: OrderedDict[Hashable, float] = OrderedDict()
 
-    def wait(self, key_id: int, per_minute: int) -> float:
+    def wait(self, who: Hashable, per_minute: int, *, count: bool = True) -> float:
         """Count a request and return 0, or the seconds after which it would be admitted."""
         now = self._clock.monotonic()
         cost = _MINUTE / per_minute
-        debt = max(self._paid_off.get(key_id, now), now) - now
+        debt = max(self._paid_off.get(who, now), now) - now
         if debt + cost > _MINUTE + cost / 2:
             return debt + cost - _MINUTE
-        self._paid_off[key_id] = now + debt + cost
-        self._paid_off.move_to_end(key_id)
+        if not count:
+            return 0.0
+        self._paid_off[who] = now + debt + cost
+        self._paid_off.move_to_end(who)
         while len(self._paid_off) > _MOST:
             self._paid_off.popitem(last=False)
         return 0.0
@@ -75,9 +78,8 @@ class Keyring:
 
     def grant(self, authorization: str | None) -> Grant:
         """Return what a request's key opens; raise the Problem that answers 401 or 503."""
-        scheme, _, secret = (authorization or "").strip().partition(" ")
-        secret = secret.strip()
-        if scheme.lower() != "bearer" or not secret:
+        secret = bearer(authorization)
+        if not secret:
             message = "Send the project's key in a header: Authorization: Bearer wllm_..."
             raise Problem(401, "unknown_key", message)
         grant = self._look_up(secret) if len(secret) <= _MAX_LENGTH else None
@@ -108,6 +110,10 @@ class Keyring:
         self._uses[grant.key_id] = self._clock.now()
         return grant
 
+    def forget(self) -> None:
+        """Look up every key anew, where a revocation must count at once."""
+        self._known = OrderedDict()
+
     def uses(self) -> dict[int, datetime]:
         """Return when keys were last used since this was asked before. Safe from any thread."""
         uses, self._uses = self._uses, {}
@@ -127,6 +133,12 @@ class Keyring:
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
         return grant
+
+
+def bearer(authorization: str | None) -> str:
+    """Return the secret of `Bearer SECRET`; empty where there is none."""
+    scheme, _, secret = (authorization or "").strip().partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
 
 
 class Authenticator:

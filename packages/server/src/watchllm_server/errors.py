@@ -4,6 +4,8 @@ WatchLLMServerError
 ├── StartError                the process cannot start: one sentence, exit code 2
 ├── MetadataError             a project or key cannot be made as asked
 ├── MetadataUnavailableError  the database of projects and keys is away
+├── BackupError               a backup cannot be written or restored as asked
+├── ControlError              the running server cannot be asked, or says no
 ├── StoreError                the store did not do what was asked
 └── Problem                   a request is answered with an error body
 """
@@ -34,6 +36,14 @@ class MetadataError(WatchLLMServerError):
 
 class MetadataUnavailableError(WatchLLMServerError):
     """Say why the database of projects and keys does not answer."""
+
+
+class BackupError(WatchLLMServerError):
+    """Say in one sentence why a backup cannot be written or restored."""
+
+
+class ControlError(WatchLLMServerError):
+    """Say in one sentence why a running server did not do what a command asked."""
 
 
 class StoreError(WatchLLMServerError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import signal
 import socket
@@ -15,13 +16,17 @@ from rich.rule import Rule
 from watchllm_server import datadir
 from watchllm_server.app import create_app
 from watchllm_server.clock import SystemClock
-from watchllm_server.errors import StartError
+from watchllm_server.control import announced
+from watchllm_server.errors import MetadataError, StartError
 from watchllm_server.metadata import Metadata
+from watchllm_server.metadata.database import check_project_id, check_secret
 from watchllm_server.store.embedded import EmbeddedStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import FrameType
 
+    from watchllm_server.metadata import Project
     from watchllm_server.settings import Settings
 
 _BACKLOG = 2_048
@@ -39,18 +44,20 @@ def serve_forever(settings: Settings) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     clock = SystemClock()
     with ExitStack() as stack:
-        listener = stack.enter_context(closing(_listen(settings.host, settings.port)))
+        _check_init(settings)
+        listener = stack.enter_context(closing(_listen(settings)))
         directory = datadir.prepare(settings.data_dir)
         stack.enter_context(datadir.owned(directory))
         metadata = stack.enter_context(closing(Metadata(settings.metadata_place, clock)))
-        memory = settings.memory_mb * _MB
-        store = stack.enter_context(
-            closing(EmbeddedStore(directory / "events", memory_bytes=memory))
-        )
+        _heed_init(metadata, settings)
+        store = stack.enter_context(closing(open_store(settings, directory)))
         address = _address(listener)
         _introduce(metadata, settings, address)
+        control = stack.enter_context(announced(directory, address))
         config = uvicorn.Config(
-            create_app(settings, store=store, metadata=metadata, clock=clock),
+            create_app(
+                settings, store=store, metadata=metadata, clock=clock, control_token=control.token
+            ),
             http="httptools",
             ws="none",
             lifespan="on",
@@ -66,8 +73,24 @@ def serve_forever(settings: Settings) -> int:
         return 0 if server.started else 1
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def open_store(settings: Settings, directory: Path) -> EmbeddedStore:
+    """Open the events of a data directory that this process owns; raise StartError."""
+    return EmbeddedStore(directory / "events", memory_bytes=settings.memory_mb * _MB)
+
+
+def _check_init(settings: Settings) -> None:
+    """Refuse a first project or key that cannot be, before anything is made."""
+    try:
+        check_project_id(settings.init_project_id or None)
+        if settings.init_api_key:
+            check_secret(settings.init_api_key)
+    except MetadataError as error:
+        raise StartError(f"WATCHLLM_INIT_PROJECT_ID or WATCHLLM_INIT_API_KEY: {error}") from None
+
+
+def _listen(settings: Settings) -> socket.socket:
     """Take the port before anything else is touched, so that a clash costs nothing."""
+    host, port = settings.host, settings.port
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -75,6 +98,11 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError):
         message = f"There is no address {host!r} to listen on: choose another --host."
         raise StartError(message) from None
+    if not settings.admin_password and not ipaddress.ip_address(str(address[0])).is_loopback:
+        raise StartError(
+            f"Others could reach the pages at {host}: set WATCHLLM_ADMIN_PASSWORD to 12 characters "
+            "or more, or listen with --host 127.0.0.1."
+        )
     listener = socket.socket(family, kind)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -96,6 +124,15 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def _heed_init(metadata: Metadata, settings: Settings) -> None:
+    """Make the project and key that the environment asks for, where they are not there yet."""
+    if not (settings.init_project_id or settings.init_api_key):
+        return
+    project = _project(metadata, settings.init_project_id or _FIRST_PROJECT)
+    if settings.init_api_key:
+        metadata.create_key(project.id, name="from the environment", secret=settings.init_api_key)
+
+
 def _introduce(metadata: Metadata, settings: Settings, address: str) -> None:
     """Make the first project and key where there are none, and say how to reach the server."""
     console = Console()
@@ -104,15 +141,10 @@ def _introduce(metadata: Metadata, settings: Settings, address: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     say(f"WatchLLM listens on {address}, and keeps its data in {settings.data_dir}.")
-    wanted = settings.init_project_id or _FIRST_PROJECT
-    is_asked_for = bool(settings.init_project_id or settings.init_api_key)
-    if metadata.projects() and not is_asked_for:
+    if settings.init_api_key or (metadata.projects() and not settings.init_project_id):
         return
-    project = metadata.project(wanted) or metadata.create_project(wanted, project_id=wanted)
-    if settings.init_api_key:
-        metadata.create_key(project.id, name="from the environment", secret=settings.init_api_key)
-        return
-    if project.id in {owner.id for _, owner in metadata.all_keys()}:
+    project = _project(metadata, settings.init_project_id or _FIRST_PROJECT)
+    if metadata.all_keys(project.id):
         return
     _, secret = metadata.create_key(project.id, name="first key")
     console.print(Rule("Paste this where your app runs. The key is shown this once.", style="dim"))
@@ -120,6 +152,10 @@ def _introduce(metadata: Metadata, settings: Settings, address: str) -> None:
     say(f"export WATCHLLM_PROJECT_ID={project.id}")
     say(f"export WATCHLLM_API_KEY={secret}")
     console.print(Rule(style="dim"))
+
+
+def _project(metadata: Metadata, name: str) -> Project:
+    return metadata.project(name) or metadata.create_project(name, project_id=name)
 
 
 def _stop_on_signals(server: uvicorn.Server) -> None:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from watchllm_server.errors import StartError
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _MAX_PORT = 65_535
 _MIN_MEMORY_MB = 200
+_MIN_PASSWORD = 12
+_MIN_DIFFERENT = 5
 
 
 class Setting(NamedTuple):
@@ -37,6 +40,19 @@ def _number(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _password(text: str) -> str:
+    if text and (len(text) < _MIN_PASSWORD or len(set(text)) < _MIN_DIFFERENT):
+        raise ValueError(f"{_MIN_PASSWORD} characters or more, not the same few")
+    return text
+
+
+def _url(text: str) -> str:
+    url = urlsplit(text)
+    if text and (url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/")):
+        raise ValueError("an address as in https://watchllm.example.com")
+    return text.rstrip("/")
 
 
 def _directory(text: str) -> Path:
@@ -63,6 +79,22 @@ SETTINGS = (
         _directory,
     ),
     Setting(
+        "admin_password",
+        "WATCHLLM_ADMIN_PASSWORD",
+        "",
+        "Password of the pages and the admin API, of 12 characters or more. Without one they "
+        "answer only on this machine, and the server listens nowhere else.",
+        _password,
+    ),
+    Setting(
+        "public_url",
+        "WATCHLLM_PUBLIC_URL",
+        "",
+        "Where browsers reach the pages, as in https://watchllm.example.com, if a proxy is in "
+        "between. With https the cookie of a session is sent over nothing else.",
+        _url,
+    ),
+    Setting(
         "database_url",
         "WATCHLLM_DATABASE_URL",
         "",
@@ -76,6 +108,13 @@ SETTINGS = (
         "0",
         "Requests a minute that a key may make if it has no limit of its own; 0 does not limit.",
         _number(0, 10_000_000),
+    ),
+    Setting(
+        "retention_days",
+        "WATCHLLM_RETENTION_DAYS",
+        "90",
+        "Days that events are kept in projects that do not say otherwise; 0 keeps them for ever.",
+        _number(0, 36_500),
     ),
     Setting(
         "init_project_id",
@@ -121,6 +160,8 @@ SETTINGS = (
     ),
 )
 
+_SECRET = {"admin_password", "init_api_key"}
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -129,8 +170,11 @@ class Settings:
     host: str
     port: int
     data_dir: Path
+    admin_password: str
+    public_url: str
     database_url: str
     rate_limit: int
+    retention_days: int
     init_project_id: str
     init_api_key: str
     memory_mb: int
@@ -160,5 +204,6 @@ def load_settings(environment: Mapping[str, str], **given: str | None) -> Settin
             values[setting.name] = setting.read(text)
         except ValueError as error:
             source = f"--{setting.name.replace('_', '-')}" if option else setting.env
-            raise StartError(f"{source} must be {error}, but it is {text!r}.") from None
+            shown = "" if setting.name in _SECRET else f", but it is {text!r}"
+            raise StartError(f"{source} must be {error}{shown}.") from None
     return Settings(**values)

@@ -10,7 +10,9 @@ import importlib.metadata
 import os
 import shutil
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -20,9 +22,10 @@ from watchllm_server.store.base import encode_row
 from watchllm_server.store.files import Migration, migrations, query_text
 from watchllm_server.store.ids import stored_ids
 from watchllm_server.store.parameters import format_parameters
+from watchllm_server.store.snapshot import freeze, frozen_files, thaw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from decimal import Decimal
     from pathlib import Path
 
@@ -74,6 +77,7 @@ class EmbeddedStore:
         self._lock = threading.Lock()
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(_READERS, "store-reader")
+        self._keeper = ThreadPoolExecutor(1, "store-keeper")
         try:
             self._writer.submit(self._migrate).result()
         except StartError:
@@ -98,12 +102,34 @@ class EmbeddedStore:
         values = format_parameters(parameters)
         return _finish(self._readers, lambda: self._select(sql, values))
 
+    def run(
+        self,
+        name: str,
+        parameters: Mapping[str, Value],
+        fragments: Mapping[str, str] | None = None,
+    ) -> None:
+        """Carry out the statement kept in queries/NAME.sql; return once its effect is visible."""
+        sql = query_text(name).substitute(fragments or {})
+        values = format_parameters(parameters)
+        _finish(self._keeper, lambda: self._carry_out(sql, values))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Iterator[tuple[Path, str]]]:
+        """Return the files of one moment; inserts wait for milliseconds only."""
+        name = f"snapshot-{uuid.uuid4().hex}"
+        try:
+            _finish(self._writer, lambda: freeze(self._ask_here, name))
+            yield frozen_files(self._directory, name)
+        finally:
+            thaw(self._directory, name)
+
     def ping(self) -> None:
         """Return when the store answers, else raise StoreError."""
         _finish(self._readers, lambda: self._select("SELECT 1", {}))
 
     def close(self) -> None:
         """Finish running work and let go of the data."""
+        self._keeper.shutdown()
         self._readers.shutdown()
         self._writer.shutdown()
         with self._lock:
@@ -133,12 +159,23 @@ class EmbeddedStore:
             why = "NOT_ENOUGH_SPACE" if free < _LITTLE_SPACE else "ROWS_NOT_STORED"
             raise StoreError(f"{len(missing)} of {len(rows)} rows were not stored ({why})")
 
-    def _ask_here(self, name: str, parameters: Mapping[str, Value]) -> list[Any]:
-        return self._select(query_text(name).substitute(), format_parameters(parameters))
+    def _ask_here(
+        self,
+        name: str,
+        parameters: Mapping[str, Value],
+        fragments: Mapping[str, str] | None = None,
+    ) -> list[Any]:
+        sql = query_text(name).substitute(fragments or {})
+        return self._select(sql, format_parameters(parameters))
 
     def _select(self, sql: str, values: dict[str, str]) -> list[Any]:
         result = self._connection().query(sql, _FORMAT, params=values)
         return _decode_lines(result.bytes())
+
+    def _carry_out(self, sql: str, values: dict[str, str]) -> None:
+        connection = self._connection()
+        connection.query("SET max_execution_time = 0")
+        connection.query(sql, params=values)
 
     def _migrate(self) -> None:
         connection = self._connection()
