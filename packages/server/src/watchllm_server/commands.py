@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from watchllm_server import access_commands
+from watchllm_server import access_commands, keeping_commands
 from watchllm_server.cli import COMMANDS
 from watchllm_server.console import HELP, DataDir
-from watchllm_server.errors import MetadataError, MetadataUnavailableError, StartError
+from watchllm_server.errors import WatchLLMServerError
 from watchllm_server.settings import load_settings
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(access_commands.projects, name="projects")
 app.add_typer(access_commands.keys, name="keys")
+keeping_commands.add_to(app)
 
 
 class Endpoint(StrEnum):
@@ -42,7 +43,7 @@ def run(argv: Sequence[str]) -> int:
         app(list(argv), prog_name="watchllm")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else _CANNOT_START
-    except (StartError, MetadataError, MetadataUnavailableError) as error:
+    except WatchLLMServerError as error:
         print(f"watchllm: {error}", file=sys.stderr)  # noqa: T201 - the command's own output
         return _CANNOT_START
     return 0

@@ -20,7 +20,7 @@ class Eraser:
     Safe to use from any thread; it blocks while the store works.
     """
 
-    def __init__(self, store: EventStore, metadata: Metadata, then: Callable[[], None]) -> None:
+    def __init__(self, store: EventStore, metadata: Metadata, then: Callable[[], object]) -> None:
         self._store = store
         self._metadata = metadata
         self._then = then

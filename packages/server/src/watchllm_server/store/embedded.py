@@ -116,7 +116,8 @@ class EmbeddedStore:
     @contextmanager
     def snapshot(self) -> Iterator[Iterator[tuple[Path, str]]]:
         """Return the files of one moment; inserts wait for milliseconds only."""
-        name = f"snapshot-{uuid.uuid4().hex}"
+        # The engine escapes what is not a letter, digit or underscore.
+        name = f"snapshot_{uuid.uuid4().hex}"
         try:
             _finish(self._writer, lambda: freeze(self._ask_here, name))
             yield frozen_files(self._directory, name)
