@@ -270,7 +270,7 @@ def test_a_directory_that_another_holds_without_a_word_is_one_sentence(tmp_path:
 def test_doctor_finds_a_healthy_server_and_a_missing_key(
     tmp_path: Path, serve: Callable[..., Server]
 ) -> None:
-    """`doctor --server` exits with 0 beside a server, with 1 and a cure where a key is missing."""
+    """`doctor --server` exits with 0 beside a server, with 1 and a cure without a key."""
     server = serve(tmp_path / "data")
     ask(server, "GET", "/readyz")
 

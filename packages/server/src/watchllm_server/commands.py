@@ -14,7 +14,7 @@ from watchllm_server import access_commands, keeping_commands
 from watchllm_server.cli import COMMANDS
 from watchllm_server.console import HELP, DataDir
 from watchllm_server.errors import WatchLLMServerError
-from watchllm_server.settings import load_settings
+from watchllm_server.settings import load_settings, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,11 +54,16 @@ def serve(
     host: Annotated[str | None, typer.Option(help=HELP["host"])] = None,
     port: Annotated[str | None, typer.Option(metavar="PORT", help=HELP["port"])] = None,
     data_dir: DataDir = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings in TOML; the environment and options win."),
+    ] = None,
 ) -> None:
     """Start the server and run it until SIGTERM or Ctrl-C."""
     from watchllm_server.serve import serve_forever  # noqa: PLC0415 - loads the engine
 
-    settings = load_settings(os.environ, host=host, port=port, data_dir=data_dir)
+    told = read_config(config) if config else {}
+    settings = load_settings(os.environ, told, host=host, port=port, data_dir=data_dir)
     raise typer.Exit(serve_forever(settings))
 
 

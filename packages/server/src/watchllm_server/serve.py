@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import signal
 import socket
 from contextlib import ExitStack, closing
@@ -20,6 +19,7 @@ from watchllm_server.control import announced
 from watchllm_server.errors import MetadataError, StartError
 from watchllm_server.metadata import Metadata
 from watchllm_server.metadata.database import check_project_id, check_secret
+from watchllm_server.observability import set_up_logging
 from watchllm_server.store.embedded import EmbeddedStore
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def serve_forever(settings: Settings) -> int:
 
     Raises StartError with the one sentence that says why it cannot start.
     """
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    set_up_logging(as_json=settings.log_format == "json", level=settings.log_level)
     clock = SystemClock()
     with ExitStack() as stack:
         _check_init(settings)

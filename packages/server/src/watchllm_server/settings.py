@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -38,6 +40,15 @@ def _number(low: int, high: int) -> Callable[[str], int]:
         if not (text.isascii() and text.isdecimal()) or not low <= int(text[:20]) <= high:
             raise ValueError(f"an integer from {low} to {high}")
         return int(text)
+
+    return read
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)}")
+        return text.lower()
 
     return read
 
@@ -117,6 +128,20 @@ SETTINGS = (
         _number(0, 36_500),
     ),
     Setting(
+        "log_format",
+        "WATCHLLM_LOG_FORMAT",
+        "text",
+        "How the server logs to stderr: text, or json for one object a line.",
+        _one_of("text", "json"),
+    ),
+    Setting(
+        "log_level",
+        "WATCHLLM_LOG_LEVEL",
+        "warning",
+        "What it logs: debug, info (each request, without content), warning or error.",
+        _one_of("debug", "info", "warning", "error"),
+    ),
+    Setting(
         "init_project_id",
         "WATCHLLM_INIT_PROJECT_ID",
         "",
@@ -175,6 +200,8 @@ class Settings:
     database_url: str
     rate_limit: int
     retention_days: int
+    log_format: str
+    log_level: str
     init_project_id: str
     init_api_key: str
     memory_mb: int
@@ -191,19 +218,44 @@ class Settings:
         return f"Settings(host={self.host!r}, port={self.port}, data_dir={str(self.data_dir)!r})"
 
 
-def load_settings(environment: Mapping[str, str], **given: str | None) -> Settings:
-    """Return each setting from what is given, else the environment, else its default.
+def read_config(path: Path) -> dict[str, str]:
+    """Return the settings of a TOML file, by their names; raise StartError for what is none."""
+    try:
+        found = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise StartError(f"The file {path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StartError(f"The file {path} is not valid TOML: {error}.") from None
+    names = [setting.name for setting in SETTINGS]
+    for name, value in found.items():
+        if name not in names:
+            near = get_close_matches(name, names, 1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise StartError(f"The file {path} has {name!r}, which is no setting.{meant}")
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise StartError(f"The file {path} has a {name!r} that is neither text nor a number.")
+    return {name: str(value) for name, value in found.items()}
+
+
+def load_settings(
+    environment: Mapping[str, str], config: Mapping[str, str] | None = None, **given: str | None
+) -> Settings:
+    """Return each setting from what is given, the environment, the config or else its default.
 
     An empty text counts as not given. Raises StartError with a sentence for a wrong value.
     """
     values = {}
     for setting in SETTINGS:
-        option = given.get(setting.name)
-        text = option or environment.get(setting.env) or setting.default
+        sources = {
+            f"--{setting.name.replace('_', '-')}": given.get(setting.name),
+            setting.env: environment.get(setting.env),
+            f"{setting.name} of the config file": (config or {}).get(setting.name),
+        }
+        found = ((source, text) for source, text in sources.items() if text)
+        source, text = next(found, (setting.env, setting.default))
         try:
             values[setting.name] = setting.read(text)
         except ValueError as error:
-            source = f"--{setting.name.replace('_', '-')}" if option else setting.env
             shown = "" if setting.name in _SECRET else f", but it is {text!r}"
             raise StartError(f"{source} must be {error}{shown}.") from None
     return Settings(**values)
