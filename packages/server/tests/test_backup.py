@@ -21,6 +21,7 @@ from watchllm_server.clock import SystemClock
 from watchllm_server.errors import BackupError, ControlError
 from watchllm_server.keeping.backup import Backup, restore
 from watchllm_server.store.deletion import erase, purge
+from watchllm_server.store.snapshot import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,6 +140,19 @@ def test_a_running_server_erases_on_command(tmp_path: Path, serve: Callable[...,
     assert "There is no project" in watchllm(
         "erase", "--project", "none", "--run-id", "b", *place, code=2
     )
+
+
+def test_what_a_killed_backup_left_behind_is_removed_at_the_next_start(
+    tmp_path: Path, serve: Callable[..., Server]
+) -> None:
+    """Links of a backup that was killed, which would keep erased events, go when a server starts."""
+    left = tmp_path / "events" / "shadow" / f"{PREFIX}0"
+    left.mkdir(parents=True)
+    (left / "part").touch()
+
+    assert ask(serve(tmp_path), "GET", "/readyz")[0] == 200
+
+    assert not left.exists()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from watchllm_server.store.base import encode_row
 from watchllm_server.store.files import Migration, migrations, query_text
 from watchllm_server.store.ids import stored_ids
 from watchllm_server.store.parameters import format_parameters
-from watchllm_server.store.snapshot import freeze, frozen_files, thaw
+from watchllm_server.store.snapshot import PREFIX, freeze, frozen_files, thaw, thaw_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,6 +78,7 @@ class EmbeddedStore:
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(_READERS, "store-reader")
         self._keeper = ThreadPoolExecutor(1, "store-keeper")
+        thaw_all(directory)
         try:
             self._writer.submit(self._migrate).result()
         except StartError:
@@ -116,8 +117,7 @@ class EmbeddedStore:
     @contextmanager
     def snapshot(self) -> Iterator[Iterator[tuple[Path, str]]]:
         """Return the files of one moment; inserts wait for milliseconds only."""
-        # The engine escapes what is not a letter, digit or underscore.
-        name = f"snapshot_{uuid.uuid4().hex}"
+        name = f"{PREFIX}{uuid.uuid4().hex}"
         try:
             _finish(self._writer, lambda: freeze(self._ask_here, name))
             yield frozen_files(self._directory, name)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+# The engine escapes what is not a letter, digit or underscore.
+PREFIX = "snapshot_"
 _TABLE = re.compile(r"[A-Za-z_.][\w.-]*", re.ASCII)
 # What the engine keeps of a table beside its parts. Definitions change at a start only.
 _DEFINITIONS = ("metadata/**/*", "data/**/*", "store/*/*/*.sql", "store/*/*/format_version.txt")
@@ -53,3 +55,9 @@ def frozen_files(directory: Path, name: str) -> Iterator[tuple[Path, str]]:
 def thaw(directory: Path, name: str) -> None:
     """Remove the links of a freeze."""
     shutil.rmtree(directory / "shadow" / name, ignore_errors=True)
+
+
+def thaw_all(directory: Path) -> None:
+    """Remove what a killed process left behind, which would keep erased events on the disk."""
+    for path in directory.glob(f"shadow/{PREFIX}*"):
+        thaw(directory, path.name)
