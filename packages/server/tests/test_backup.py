@@ -145,7 +145,7 @@ def test_a_running_server_erases_on_command(tmp_path: Path, serve: Callable[...,
 def test_what_a_killed_backup_left_behind_is_removed_at_the_next_start(
     tmp_path: Path, serve: Callable[..., Server]
 ) -> None:
-    """Links of a backup that was killed, which would keep erased events, go when a server starts."""
+    """Links of a killed backup, which would keep erased events, go when a server starts."""
     left = tmp_path / "events" / "shadow" / f"{PREFIX}0"
     left.mkdir(parents=True)
     (left / "part").touch()
