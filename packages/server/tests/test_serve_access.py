@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import pytest
 from conftest import KEY, Server, prompt_call
 from watchllm_server.clock import SystemClock
 from watchllm_server.metadata import Metadata
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+# Servers and commands as processes, each of which loads the engine: minutes on a busy machine.
+pytestmark = pytest.mark.timeout(240)
 PASSWORD = "a password of the tests"
 
 
@@ -48,7 +51,7 @@ def test_a_key_revoked_by_another_process_stops_counting(
     assert ask(server, "GET", "/v1/runs", **bearer).status == 200
     command = (sys.executable, "-m", "watchllm_server", "keys", "revoke", "1")
 
-    subprocess.run([*command, "--data-dir", str(tmp_path)], check=True, timeout=50)
+    subprocess.run([*command, "--data-dir", str(tmp_path)], check=True, timeout=150)
 
     statuses = {200}
     while statuses == {200}:  # the test's own time limit ends a server that never heeds it

@@ -50,5 +50,4 @@ def expire(
         if (moment := cutoff(project, default_days, now)) is not None
     }
     months = drop_months(store, cutoffs)
-    events = sum(delete_before(store, project_id, cutoffs[project_id]) for project_id in cutoffs)
-    return Expired(months, events)
+    return Expired(months, delete_before(store, cutoffs))
