@@ -34,7 +34,9 @@ once by the logger `watchllm`, and the default is used.
 SERVER_HEAD = """
 ## Server
 
-An option of `watchllm serve` wins over the environment variable, which wins over the default.
+An option of `watchllm serve` wins over the environment variable, which wins over the file that
+`--config` names, which wins over the default. The file is TOML with the names of the first column,
+as in `port = 8787`.
 
 | setting | environment variable | default | |
 |---|---|---|---|

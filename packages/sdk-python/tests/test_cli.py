@@ -201,3 +201,20 @@ def test_a_command_of_the_server_says_how_to_install_it(
 
     assert _cli.main(["serve"]) == 2
     assert 'pip install "watchllm[server]"' in capsys.readouterr().err
+
+
+def test_doctor_of_a_server_is_the_servers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`doctor --server` runs what the server's package adds, and names the extra without it."""
+    code = PLUGIN.replace('"greet": "Say hello"', '"doctor": "Examine a server"')
+    install(tmp_path, "greeter", "watchllm_test_doctor", code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    assert _cli.main(["doctor", "--server"]) == 7
+    monkeypatch.setattr(_cli, "GROUP", "watchllm.no-such-group")
+    assert _cli.main(["doctor", "--server"]) == 2
+
+    captured = capsys.readouterr()
+    assert "plugin got ['doctor', '--server']" in captured.out
+    assert 'pip install "watchllm[server]"' in captured.err

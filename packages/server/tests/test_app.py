@@ -31,6 +31,10 @@ class BrokenStore:
         """Fail."""
         raise self._error
 
+    def run(self, *_: Any, **__: Any) -> None:
+        """Fail."""
+        raise self._error
+
     def ping(self) -> None:
         """Fail."""
         raise self._error

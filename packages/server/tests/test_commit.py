@@ -56,6 +56,10 @@ class MemoryStore:
         assert (name, fragments) == ("stored_ids", None)
         return [[i] for group in self.groups for i in group if i in parameters["event_ids"]]
 
+    def run(self, *_: Any, **__: Any) -> None:
+        """Know no statement."""
+        raise NotImplementedError
+
     def ping(self) -> None:
         """Answer always."""
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
 
+PASSWORD = "a password of the tests"
+
 
 def ask(server: Server, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
     """Return status and JSON of a request on a connection of its own."""
@@ -273,7 +275,9 @@ def test_a_port_in_use_is_one_sentence_and_touches_no_data(tmp_path: Path) -> No
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7", "x" * 300])
 def test_an_address_that_is_not_ours_is_one_sentence(tmp_path: Path, host: str) -> None:
     """A host that cannot be listened on ends the start with 2."""
-    assert "--host" in refusal("--host", host, "--port", "0", "--data-dir", str(tmp_path))
+    arguments = ["--host", host, "--port", "0", "--data-dir", str(tmp_path)]
+
+    assert "--host" in refusal(*arguments, WATCHLLM_ADMIN_PASSWORD=PASSWORD)
 
 
 def test_a_data_directory_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
@@ -409,3 +413,54 @@ def test_a_disk_that_fills_up_is_503_until_there_is_room(
     assert with_room == 200
     assert len(stored(server, "full")) == 101
     server.stop()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_it_listens_to_others_only_with_a_password(tmp_path: Path, host: str) -> None:
+    """On an address that others reach it does not start without a password, and makes nothing."""
+    data = tmp_path / "data"
+
+    sentence = refusal("--host", host, "--port", "0", "--data-dir", str(data))
+
+    assert "WATCHLLM_ADMIN_PASSWORD" in sentence
+    assert not data.exists()
+
+
+def test_a_weak_password_is_one_sentence_that_does_not_show_it(tmp_path: Path) -> None:
+    """A password that is short, or one character again and again, ends the start with 2."""
+    for weak in ("short-one", "zzzzzzzzzzzzzzzzz"):
+        sentence = refusal("--data-dir", str(tmp_path), WATCHLLM_ADMIN_PASSWORD=weak)
+
+        assert "12 characters or more" in sentence
+        assert weak not in sentence
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"WATCHLLM_INIT_PROJECT_ID": "a/b"}, {"WATCHLLM_INIT_API_KEY": "too-short"}],
+)
+def test_a_first_project_or_key_that_cannot_be_is_refused_before_anything_is_made(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """An unfit WATCHLLM_INIT_* ends the start with one sentence and leaves no data behind."""
+    data = tmp_path / "data"
+
+    sentence = refusal("--port", "0", "--data-dir", str(data), **environment)
+
+    assert "WATCHLLM_INIT_" in sentence
+    assert not data.exists()
+
+
+def test_only_the_owner_can_read_how_to_control_a_server(
+    tmp_path: Path, serve: Callable[..., Server]
+) -> None:
+    """While it serves a file of mode 600 tells its secret; afterwards there is none."""
+    server = serve(tmp_path)
+    ask(server, "GET", "/readyz")
+    path = tmp_path / "server.json"
+
+    mode = path.stat().st_mode & 0o777
+    server.stop()
+
+    assert mode == 0o600
+    assert not path.exists()

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 GROUP = "watchllm.commands"
 OK, FAILED, WRONG_USE = 0, 1, 2
 # What the server package adds, to say where a command comes from while it is not installed.
-OF_THE_SERVER = frozenset({"serve", "demo", "projects", "keys"})
+OF_THE_SERVER = frozenset(
+    {"serve", "demo", "projects", "keys", "erase", "backup", "restore", "doctor"}
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,8 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return OK
     if name == "--version":
         name, arguments = "version", ["version"]
+    # One name for both halves: the server's package examines the server.
+    is_for_server = name == "doctor" and "--server" in arguments
     own = _OWN.get(name)
-    if own is not None:
+    if own is not None and not is_for_server:
         return own[1](arguments[1:])
     for plugin in _plugins():
         if name in plugin.COMMANDS:
@@ -74,9 +78,10 @@ def _plugins() -> list[Any]:
 
 
 def _help(plugins: Sequence[Any]) -> str:
-    commands = {name: summary for name, (summary, _) in _OWN.items()}
+    commands: dict[str, str] = {}
     for plugin in plugins:
         commands.update(plugin.COMMANDS)
+    commands.update({name: summary for name, (summary, _) in _OWN.items()})
     lines = "\n".join(f"  {name:<10} {summary}" for name, summary in sorted(commands.items()))
     return (
         "usage: watchllm COMMAND [options]\n\n"
@@ -197,7 +202,10 @@ def spool(argv: Sequence[str]) -> int:
 
 
 _OWN: Mapping[str, tuple[str, Callable[[Sequence[str]], int]]] = {
-    "doctor": ("Say what is wrong with the settings of this shell, and what to do", doctor),
+    "doctor": (
+        "Say what is wrong with this shell's settings, or with a --server, and what to do",
+        doctor,
+    ),
     "send": ("Log one test event and say whether the server took it", send),
     "spool": ("Show, send or delete the events that wait on this machine", spool),
     "version": ("Print the version", version),

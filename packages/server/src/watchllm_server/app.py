@@ -5,30 +5,40 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Mount, Route
 
+from watchllm_server.access import Access
+from watchllm_server.api.admin import Admin
+from watchllm_server.api.operation import Operation
 from watchllm_server.api.routes import Api
-from watchllm_server.auth import Authenticator
+from watchllm_server.auth import Authenticator, Keyring
 from watchllm_server.clock import SystemClock
-from watchllm_server.errors import Problem
+from watchllm_server.errors import MetadataUnavailableError, Problem, metadata_unavailable
 from watchllm_server.ingest.batch import BatchIngest
 from watchllm_server.ingest.budget import Budget
 from watchllm_server.ingest.commit import GroupCommit, Pricing
 from watchllm_server.ingest.otlp.routes import TracesIngest
+from watchllm_server.keeping.backup import Backup
+from watchllm_server.keeping.erasure import Eraser
+from watchllm_server.keeping.keeper import Keeper
+from watchllm_server.observability import CountedLosses, MeasuredStore, Metrics
 from watchllm_server.pages.routes import Pages
 from watchllm_server.pricing import Prices
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from watchllm_server.clock import Clock
     from watchllm_server.metadata import Metadata
@@ -36,7 +46,11 @@ if TYPE_CHECKING:
     from watchllm_server.store.base import EventStore
 
 _log = logging.getLogger(__name__)
+_requests = logging.getLogger("watchllm_server.requests")
 _MB = 1_000_000
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+# What a request counts as whose sender did not wait for the answer.
+_GONE = 499
 
 
 def create_app(
@@ -46,40 +60,67 @@ def create_app(
     metadata: Metadata,
     clock: Clock | None = None,
     prices: Pricing | None = None,
+    control_token: str = "",
 ) -> ASGIApp:
     """Return the application. Its lifespan starts the writer, and ends by storing what it has.
 
-    The store and the metadata stay the caller's to close.
+    `control_token` admits the commands of this machine. The store and the metadata stay the
+    caller's to close.
     """
     pricing = prices or Prices()
     clock = clock or SystemClock()
-    keys = Authenticator(metadata, clock)
+    keyring = Keyring(metadata, clock, rate_limit=settings.rate_limit)
+    metrics = Metrics(clock)
     commit = GroupCommit(
-        store,
+        MeasuredStore(store, metrics, clock),
         pricing,
         group_events=settings.group_events,
         group_bytes=settings.group_mb * _MB,
         group_seconds=settings.group_ms / 1_000,
         clock=clock,
     )
+    keys = Authenticator(keyring, "ingest")
     budget = Budget(settings.queue_mb * _MB)
-    ingest = BatchIngest(keys, commit, budget, metadata, body_seconds=settings.body_seconds)
+    metrics.watch_queue(lambda: budget.used)
+    ingest = BatchIngest(
+        keys,
+        commit,
+        budget,
+        CountedLosses(metadata, metrics),
+        body_seconds=settings.body_seconds,
+        counts=metrics,
+    )
     traces = TracesIngest(keys, commit, budget, body_seconds=settings.body_seconds)
+    access = Access(
+        metadata,
+        keyring,
+        clock,
+        password=settings.admin_password,
+        public_url=settings.public_url,
+        control_token=control_token,
+    )
+    keeper = Keeper(store, metadata, keyring, clock, retention_days=settings.retention_days)
+    eraser = Eraser(store, metadata, keeper.purge_soon)
+    backup = Backup(store, metadata, clock)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
         commit.start()
+        keeper.start()
         if isinstance(pricing, Prices):
             # Loading the price lists takes seconds that no sender should wait for.
             threading.Thread(target=pricing.warm, name="warm-prices", daemon=True).start()
         yield
         commit.close()
+        keeper.close()
 
     routes = [
         *ingest.routes(),
         *traces.routes(),
-        *Api(store, keys, clock).routes(),
-        *Pages(store, metadata).routes(),
+        *Api(store, Authenticator(keyring, "read"), clock).routes(),
+        *Admin(access, metadata, eraser, backup, keyring.forget).routes(),
+        *Operation(store, metrics).routes(),
+        *Pages(store, metadata, access).routes(),
     ]
     app = Starlette(
         routes=routes,
@@ -87,31 +128,69 @@ def create_app(
         exception_handlers={
             Problem: _answer_problem,
             HTTPException: _answer_http,
+            MetadataUnavailableError: _answer_no_metadata,
             Exception: _answer_failure,
         },
     )
     app.router.redirect_slashes = False
-    return Guard(app)
+    app.state.metrics = metrics
+    return Guard(app, routes, metrics, clock)
 
 
 class Guard:
-    """Log what nothing else caught, without a word about the request's content."""
+    """Count and time each request, and log what nothing else caught: never a word of its content.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Addresses may name users and runs, so that a request goes by the pattern of its route.
+    """
+
+    def __init__(
+        self, app: ASGIApp, routes: Sequence[BaseRoute], metrics: Metrics, clock: Clock
+    ) -> None:
         self._app = app
+        self._metrics = metrics
+        self._clock = clock
+        self._patterns: dict[Any, str] = {
+            route.endpoint: route.path for route in routes if isinstance(route, Route)
+        } | {route.app: route.path for route in routes if isinstance(route, Mount)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, which has answered 500 when its failure comes by here."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        begun, status = self._clock.monotonic(), _GONE
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).setdefault("X-Content-Type-Options", "nosniff")
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, note)
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - the last place where it can be caught
             name, place = type(error).__name__, _place(error)
             _log.error("A %s request failed: %s at %s", scope["method"], name, place)
+        finally:
+            self._count(scope, status, self._clock.monotonic() - begun)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        route = self._patterns.get(scope.get("endpoint"), "other")
+        self._metrics.request(method, route, status, seconds)
+        if _requests.isEnabledFor(logging.INFO):
+            milliseconds = round(1_000 * seconds, 1)
+            _requests.info(
+                "%s %s %d in %s ms",
+                method,
+                route,
+                status,
+                milliseconds,
+                extra={"method": method, "route": route, "status": status, "ms": milliseconds},
+            )
 
 
 def _place(error: BaseException) -> str:
@@ -127,9 +206,14 @@ def _response(problem: Problem) -> Response:
     return Response(content, problem.status, problem.headers, "application/json")
 
 
-async def _answer_problem(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+async def _answer_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101 - registered for nothing else
+    request.app.state.metrics.problem(error.code)
     return _response(error)
+
+
+async def _answer_no_metadata(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+    return _response(metadata_unavailable())
 
 
 async def _answer_http(request: Request, error: Exception) -> Response:

@@ -10,8 +10,12 @@ if TYPE_CHECKING:
 COMMANDS: Final[Mapping[str, str]] = {
     "serve": "Start the server: ingest, API and pages in one process.",
     "demo": "Log real LLM calls with the example programs and look at them.",
-    "projects": "Create and list projects.",
-    "keys": "Create and list the keys of projects.",
+    "projects": "Create and list projects, and say how long their events are kept.",
+    "erase": "Erase the events of a user or a run for good.",
+    "backup": "Write the data directory to a file, while a server uses it.",
+    "restore": "Make a data directory of a backup.",
+    "doctor": "Say what is wrong with the server and what to do (--server).",
+    "keys": "Create, list and revoke the keys of projects.",
     "export": "Write a project's events to a file, while the server runs.",
     "import": "Send the events of a file of JSON lines to a server.",
 }

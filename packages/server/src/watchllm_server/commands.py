@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from watchllm_server import access_commands, keeping_commands
 from watchllm_server.cli import COMMANDS
-from watchllm_server.errors import MetadataError, StartError, TransferError
-from watchllm_server.settings import SETTINGS, load_settings
+from watchllm_server.console import HELP, DataDir
+from watchllm_server.errors import WatchLLMServerError
+from watchllm_server.settings import load_settings, read_config
 from watchllm_server.transfer.commands import (
     EXPORT_HELP,
     IMPORT_HELP,
@@ -24,24 +23,18 @@ from watchllm_server.transfer.commands import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from watchllm_server.metadata import Metadata
+    from collections.abc import Sequence
 
 _CANNOT_START = 2
-_HELP = {setting.name: f"{setting.help} [env: {setting.env}]" for setting in SETTINGS}
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="WatchLLM."
 )
-_projects = typer.Typer(no_args_is_help=True, help=COMMANDS["projects"])
-_keys = typer.Typer(no_args_is_help=True, help=COMMANDS["keys"])
-app.add_typer(_projects, name="projects")
-app.add_typer(_keys, name="keys")
+app.add_typer(access_commands.projects, name="projects")
+app.add_typer(access_commands.keys, name="keys")
+keeping_commands.add_to(app)
 app.command("export", help=EXPORT_HELP)(export_events)
 app.command("import", help=IMPORT_HELP)(import_events)
-
-DataDir = Annotated[str | None, typer.Option("--data-dir", metavar="DIR", help=_HELP["data_dir"])]
 
 
 class Endpoint(StrEnum):
@@ -58,7 +51,7 @@ def run(argv: Sequence[str]) -> int:
         app(list(argv), prog_name="watchllm")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else _CANNOT_START
-    except (StartError, MetadataError, TransferError) as error:
+    except WatchLLMServerError as error:
         print(f"watchllm: {error}", file=sys.stderr)  # noqa: T201 - the command's own output
         return _CANNOT_START
     return 0
@@ -66,15 +59,20 @@ def run(argv: Sequence[str]) -> int:
 
 @app.command(help=COMMANDS["serve"])
 def serve(
-    host: Annotated[str | None, typer.Option(help=_HELP["host"])] = None,
-    port: Annotated[str | None, typer.Option(metavar="PORT", help=_HELP["port"])] = None,
+    host: Annotated[str | None, typer.Option(help=HELP["host"])] = None,
+    port: Annotated[str | None, typer.Option(metavar="PORT", help=HELP["port"])] = None,
     data_dir: DataDir = None,
-    store: Annotated[str | None, typer.Option(metavar="URL", help=_HELP["store"])] = None,
+    store: Annotated[str | None, typer.Option(metavar="URL", help=HELP["store"])] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings in TOML; the environment and options win."),
+    ] = None,
 ) -> None:
     """Start the server and run it until SIGTERM or Ctrl-C."""
     from watchllm_server.serve import serve_forever  # noqa: PLC0415 - loads the engine
 
-    settings = load_settings(os.environ, host=host, port=port, data_dir=data_dir, store=store)
+    told = read_config(config) if config else {}
+    settings = load_settings(os.environ, told, host=host, port=port, data_dir=data_dir, store=store)
     raise typer.Exit(serve_forever(settings))
 
 
@@ -101,90 +99,3 @@ def demo(
     from watchllm_server.demo.run import run_demo  # noqa: PLC0415 - loads what only it needs
 
     raise typer.Exit(run_demo(once=once, llm=llm.value, port=port, data_dir=data_dir))
-
-
-@_projects.command("create", help="Create a project.")
-def create_project(
-    name: Annotated[str, typer.Argument(help="Its name; its id is made from it.")],
-    data_dir: DataDir = None,
-) -> None:
-    """Create a project and say how to get a key for it."""
-    with _metadata(data_dir) as metadata:
-        project = metadata.create_project(name)
-    _say(f"Created project {project.name!r} with the id {project.id}.")
-    _say(f"Make a key for it: watchllm keys create --project {project.id}")
-
-
-@_projects.command("list", help="List the projects.")
-def list_projects(data_dir: DataDir = None) -> None:
-    """List the projects, the oldest first."""
-    with _metadata(data_dir) as metadata:
-        projects = metadata.projects()
-    table = _table("id", "name", "created (UTC)")
-    for project in projects:
-        table.add_row(project.id, project.name, f"{project.created_at:%Y-%m-%d %H:%M}")
-    _show(table, len(projects), "There is no project yet: watchllm projects create NAME")
-
-
-@_keys.command("create", help="Create a key and show it, this once.")
-def create_key(
-    project: Annotated[str, typer.Option(help="Name or id of its project.")],
-    name: Annotated[str, typer.Option(help="What the key is for.")] = "",
-    data_dir: DataDir = None,
-) -> None:
-    """Create a key; only its hash is kept."""
-    with _metadata(data_dir) as metadata:
-        found = metadata.project(project)
-        if found is None:
-            message = f"There is no project {project!r}. See `watchllm projects list`."
-            raise MetadataError(message)
-        _, secret = metadata.create_key(found.id, name=name)
-    _say(f"A key of project {found.name!r}. It is not shown again:")
-    _say(f"export WATCHLLM_PROJECT_ID={found.id}")
-    _say(f"export WATCHLLM_API_KEY={secret}")
-
-
-@_keys.command("list", help="List the keys by their first characters.")
-def list_keys(data_dir: DataDir = None) -> None:
-    """List the keys, the oldest first."""
-    with _metadata(data_dir) as metadata:
-        keys = metadata.all_keys()
-    table = _table("key", "project", "name", "created (UTC)")
-    for key, project in keys:
-        created = f"{key.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(f"{key.prefix}...", project.id, key.name, created)
-    _show(table, len(keys), "There is no key yet: watchllm keys create --project NAME")
-
-
-@contextmanager
-def _metadata(data_dir: str | None) -> Iterator[Metadata]:
-    """Open the projects and keys; a running server sees what changes within a second."""
-    from watchllm_server import datadir  # noqa: PLC0415 - with SQLAlchemy, half a second
-    from watchllm_server.clock import SystemClock  # noqa: PLC0415 - likewise
-    from watchllm_server.metadata import Metadata  # noqa: PLC0415 - likewise
-
-    directory = datadir.prepare(load_settings(os.environ, data_dir=data_dir).data_dir)
-    metadata = Metadata(directory / "metadata.db", SystemClock())
-    try:
-        yield metadata
-    finally:
-        metadata.close()
-
-
-def _say(line: str) -> None:
-    """Print a line as it is, however narrow the terminal: people and scripts copy it."""
-    Console().print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _show(table: Table, rows: int, otherwise: str) -> None:
-    if rows:
-        Console().print(table)
-    else:
-        _say(otherwise)

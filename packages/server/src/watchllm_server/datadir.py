@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+
+class OwnedError(StartError):
+    """Say that another process owns the directory."""
+
+
 # Less would not hold the empty tables of the store and one group.
 _LEAST_FREE = 32_000_000
 
@@ -40,7 +45,7 @@ def prepare(directory: Path) -> Path:
 
 @contextmanager
 def owned(directory: Path) -> Iterator[None]:
-    """Own the directory for as long as the block runs; raise StartError when another process does.
+    """Own the directory for as long as the block runs; raise OwnedError when another process does.
 
     The lock goes with the process, however it ends.
     """
@@ -62,7 +67,7 @@ def _lock(descriptor: int, directory: Path) -> None:
         os.write(descriptor, f"{os.getpid()}\n".encode())
     except BlockingIOError:
         owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-        raise StartError(
+        raise OwnedError(
             f"Another watchllm server (pid {owner}) uses {directory}: stop it, or choose "
             "another --data-dir."
         ) from None

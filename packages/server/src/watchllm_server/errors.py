@@ -1,12 +1,15 @@
 """What can go wrong, and the status that each problem is answered with.
 
 WatchLLMServerError
-├── StartError             the process cannot start: one sentence, exit code 2
-├── MetadataError          a project or key cannot be made as asked
-├── TransferError          an export or import cannot go on: one sentence, exit code 2
-├── StoreError             the store did not do what was asked
+├── StartError                the process cannot start: one sentence, exit code 2
+├── MetadataError             a project or key cannot be made as asked
+├── MetadataUnavailableError  the database of projects and keys is away
+├── BackupError               a backup cannot be written or restored as asked
+├── ControlError              the running server cannot be asked, or says no
+├── TransferError             an export or import cannot go on: one sentence, exit code 2
+├── StoreError                the store did not do what was asked
 │   └── StoreUnavailableError  it cannot do anything now
-└── Problem                a request is answered with an error body
+└── Problem                   a request is answered with an error body
 """
 
 from __future__ import annotations
@@ -35,6 +38,18 @@ class MetadataError(WatchLLMServerError):
 
 class TransferError(WatchLLMServerError):
     """Say in one sentence why an export or an import cannot go on."""
+
+
+class MetadataUnavailableError(WatchLLMServerError):
+    """Say why the database of projects and keys does not answer."""
+
+
+class BackupError(WatchLLMServerError):
+    """Say in one sentence why a backup cannot be written or restored."""
+
+
+class ControlError(WatchLLMServerError):
+    """Say in one sentence why a running server did not do what a command asked."""
 
 
 class StoreError(WatchLLMServerError):
@@ -76,3 +91,9 @@ def store_unavailable() -> Problem:
     """Return the answer to a request that the store cannot serve now."""
     message = "The event store cannot serve this request now. Try again later."
     return Problem(503, "store_unavailable", message, retry_after=5)
+
+
+def metadata_unavailable() -> Problem:
+    """Return the answer to a request whose key cannot be looked up now."""
+    message = "The database of projects and keys does not answer now. Try again later."
+    return Problem(503, "metadata_unavailable", message, retry_after=5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import ipaddress
 import signal
 import socket
 from contextlib import ExitStack, closing
@@ -15,13 +15,17 @@ from rich.rule import Rule
 from watchllm_server import datadir
 from watchllm_server.app import create_app
 from watchllm_server.clock import SystemClock
-from watchllm_server.errors import StartError
+from watchllm_server.control import announced
+from watchllm_server.errors import MetadataError, StartError
 from watchllm_server.metadata import Metadata
+from watchllm_server.metadata.database import check_project_id, check_secret
+from watchllm_server.observability import set_up_logging
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from watchllm_server.metadata import Project
     from watchllm_server.settings import Settings
     from watchllm_server.store.base import EventStore
 
@@ -37,18 +41,23 @@ def serve_forever(settings: Settings) -> int:
 
     Raises StartError with the one sentence that says why it cannot start.
     """
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    set_up_logging(as_json=settings.log_format == "json", level=settings.log_level)
     clock = SystemClock()
     with ExitStack() as stack:
-        listener = stack.enter_context(closing(_listen(settings.host, settings.port)))
+        _check_init(settings)
+        listener = stack.enter_context(closing(_listen(settings)))
         directory = datadir.prepare(settings.data_dir)
         stack.enter_context(datadir.owned(directory))
-        metadata = stack.enter_context(closing(Metadata(directory / "metadata.db", clock)))
-        store = stack.enter_context(closing(_open_store(settings, directory)))
+        metadata = stack.enter_context(closing(Metadata(settings.metadata_place, clock)))
+        _heed_init(metadata, settings)
+        store = stack.enter_context(closing(open_store(settings, directory)))
         address = _address(listener)
         _introduce(metadata, settings, address)
+        control = stack.enter_context(announced(directory, address))
         config = uvicorn.Config(
-            create_app(settings, store=store, metadata=metadata, clock=clock),
+            create_app(
+                settings, store=store, metadata=metadata, clock=clock, control_token=control.token
+            ),
             http="httptools",
             ws="none",
             lifespan="on",
@@ -64,8 +73,8 @@ def serve_forever(settings: Settings) -> int:
         return 0 if server.started else 1
 
 
-def _open_store(settings: Settings, directory: Path) -> EventStore:
-    """Open the store that is set, whose engine alone is loaded."""
+def open_store(settings: Settings, directory: Path) -> EventStore:
+    """Open the store that is set, whose engine alone is loaded; raise StartError."""
     if settings.store is not None:
         from watchllm_server.store.clickhouse import ClickHouseStore  # noqa: PLC0415
 
@@ -75,8 +84,19 @@ def _open_store(settings: Settings, directory: Path) -> EventStore:
     return EmbeddedStore(directory / "events", memory_bytes=settings.memory_mb * _MB)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _check_init(settings: Settings) -> None:
+    """Refuse a first project or key that cannot be, before anything is made."""
+    try:
+        check_project_id(settings.init_project_id or None)
+        if settings.init_api_key:
+            check_secret(settings.init_api_key)
+    except MetadataError as error:
+        raise StartError(f"WATCHLLM_INIT_PROJECT_ID or WATCHLLM_INIT_API_KEY: {error}") from None
+
+
+def _listen(settings: Settings) -> socket.socket:
     """Take the port before anything else is touched, so that a clash costs nothing."""
+    host, port = settings.host, settings.port
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -84,6 +104,11 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError):
         message = f"There is no address {host!r} to listen on: choose another --host."
         raise StartError(message) from None
+    if not settings.admin_password and not ipaddress.ip_address(str(address[0])).is_loopback:
+        raise StartError(
+            f"Others could reach the pages at {host}: set WATCHLLM_ADMIN_PASSWORD to 12 characters "
+            "or more, or listen with --host 127.0.0.1."
+        )
     listener = socket.socket(family, kind)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -105,6 +130,15 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def _heed_init(metadata: Metadata, settings: Settings) -> None:
+    """Make the project and key that the environment asks for, where they are not there yet."""
+    if not (settings.init_project_id or settings.init_api_key):
+        return
+    project = _project(metadata, settings.init_project_id or _FIRST_PROJECT)
+    if settings.init_api_key:
+        metadata.create_key(project.id, name="from the environment", secret=settings.init_api_key)
+
+
 def _introduce(metadata: Metadata, settings: Settings, address: str) -> None:
     """Make the first project and key where there are none, and say how to reach the server."""
     console = Console()
@@ -115,15 +149,10 @@ def _introduce(metadata: Metadata, settings: Settings, address: str) -> None:
     say(f"WatchLLM listens on {address}, and keeps its data in {settings.data_dir}.")
     if settings.store is not None:
         say(f"It keeps its events in the ClickHouse server at {settings.store}.")
-    wanted = settings.init_project_id or _FIRST_PROJECT
-    is_asked_for = bool(settings.init_project_id or settings.init_api_key)
-    if metadata.projects() and not is_asked_for:
+    if settings.init_api_key or (metadata.projects() and not settings.init_project_id):
         return
-    project = metadata.project(wanted) or metadata.create_project(wanted, project_id=wanted)
-    if settings.init_api_key:
-        metadata.create_key(project.id, name="from the environment", secret=settings.init_api_key)
-        return
-    if project.id in {owner.id for _, owner in metadata.all_keys()}:
+    project = _project(metadata, settings.init_project_id or _FIRST_PROJECT)
+    if metadata.all_keys(project.id):
         return
     _, secret = metadata.create_key(project.id, name="first key")
     console.print(Rule("Paste this where your app runs. The key is shown this once.", style="dim"))
@@ -131,6 +160,10 @@ def _introduce(metadata: Metadata, settings: Settings, address: str) -> None:
     say(f"export WATCHLLM_PROJECT_ID={project.id}")
     say(f"export WATCHLLM_API_KEY={secret}")
     console.print(Rule(style="dim"))
+
+
+def _project(metadata: Metadata, name: str) -> Project:
+    return metadata.project(name) or metadata.create_project(name, project_id=name)
 
 
 def _stop_on_signals(server: uvicorn.Server) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from watchllm_server.address import Address, parse_address
 from watchllm_server.errors import StartError
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
 _MAX_PORT = 65_535
 _MIN_MEMORY_MB = 200
+_MIN_PASSWORD = 12
+_MIN_DIFFERENT = 5
 
 
 class Setting(NamedTuple):
@@ -39,6 +44,28 @@ def _number(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)}")
+        return text.lower()
+
+    return read
+
+
+def _password(text: str) -> str:
+    if text and (len(text) < _MIN_PASSWORD or len(set(text)) < _MIN_DIFFERENT):
+        raise ValueError(f"{_MIN_PASSWORD} characters or more, not the same few")
+    return text
+
+
+def _url(text: str) -> str:
+    url = urlsplit(text)
+    if text and (url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/")):
+        raise ValueError("an address as in https://watchllm.example.com")
+    return text.rstrip("/")
 
 
 def _directory(text: str) -> Path:
@@ -75,6 +102,58 @@ SETTINGS = (
         "Where events are kept: clickhouse://user:password@host:port/database (clickhouses:// for "
         "TLS). Default: an embedded engine in the data directory.",
         _store,
+    ),
+    Setting(
+        "admin_password",
+        "WATCHLLM_ADMIN_PASSWORD",
+        "",
+        "Password of the pages and the admin API, of 12 characters or more. Without one they "
+        "answer only on this machine, and the server listens nowhere else.",
+        _password,
+    ),
+    Setting(
+        "public_url",
+        "WATCHLLM_PUBLIC_URL",
+        "",
+        "Where browsers reach the pages, as in https://watchllm.example.com, if a proxy is in "
+        "between. With https the cookie of a session is sent over nothing else.",
+        _url,
+    ),
+    Setting(
+        "database_url",
+        "WATCHLLM_DATABASE_URL",
+        "",
+        "PostgreSQL for projects and keys: postgresql://user:password@host:port/database. "
+        "Default: a SQLite file in the data directory.",
+        _text,
+    ),
+    Setting(
+        "rate_limit",
+        "WATCHLLM_RATE_LIMIT",
+        "0",
+        "Requests a minute that a key may make if it has no limit of its own; 0 does not limit.",
+        _number(0, 10_000_000),
+    ),
+    Setting(
+        "retention_days",
+        "WATCHLLM_RETENTION_DAYS",
+        "90",
+        "Days that events are kept in projects that do not say otherwise; 0 keeps them for ever.",
+        _number(0, 36_500),
+    ),
+    Setting(
+        "log_format",
+        "WATCHLLM_LOG_FORMAT",
+        "text",
+        "How the server logs to stderr: text, or json for one object a line.",
+        _one_of("text", "json"),
+    ),
+    Setting(
+        "log_level",
+        "WATCHLLM_LOG_LEVEL",
+        "warning",
+        "What it logs: debug, info (each request, without content), warning or error.",
+        _one_of("debug", "info", "warning", "error"),
     ),
     Setting(
         "init_project_id",
@@ -134,6 +213,8 @@ SETTINGS = (
     ),
 )
 
+_SECRET = {"admin_password", "init_api_key"}
+
 
 def _shown(text: str) -> str:
     """Return a wrong value without the password that an address may hold."""
@@ -148,6 +229,13 @@ class Settings:
     port: int
     data_dir: Path
     store: Address | None
+    admin_password: str
+    public_url: str
+    database_url: str
+    rate_limit: int
+    retention_days: int
+    log_format: str
+    log_level: str
     init_project_id: str
     init_api_key: str
     memory_mb: int
@@ -157,22 +245,53 @@ class Settings:
     body_seconds: int
     queue_mb: int
 
+    @property
+    def metadata_place(self) -> Path | str:
+        """Return where projects and keys are: a path or a URL. The data directory must exist."""
+        return self.database_url or self.data_dir.resolve() / "metadata.db"
+
     def __repr__(self) -> str:
         return f"Settings(host={self.host!r}, port={self.port}, data_dir={str(self.data_dir)!r})"
 
 
-def load_settings(environment: Mapping[str, str], **given: str | None) -> Settings:
-    """Return each setting from what is given, else the environment, else its default.
+def read_config(path: Path) -> dict[str, str]:
+    """Return the settings of a TOML file, by their names; raise StartError for what is none."""
+    try:
+        found = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise StartError(f"The file {path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StartError(f"The file {path} is not valid TOML: {error}.") from None
+    names = [setting.name for setting in SETTINGS]
+    for name, value in found.items():
+        if name not in names:
+            near = get_close_matches(name, names, 1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise StartError(f"The file {path} has {name!r}, which is no setting.{meant}")
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise StartError(f"The file {path} has a {name!r} that is neither text nor a number.")
+    return {name: str(value) for name, value in found.items()}
+
+
+def load_settings(
+    environment: Mapping[str, str], config: Mapping[str, str] | None = None, **given: str | None
+) -> Settings:
+    """Return each setting from what is given, the environment, the config or else its default.
 
     An empty text counts as not given. Raises StartError with a sentence for a wrong value.
     """
     values = {}
     for setting in SETTINGS:
-        option = given.get(setting.name)
-        text = option or environment.get(setting.env) or setting.default
+        sources = {
+            f"--{setting.name.replace('_', '-')}": given.get(setting.name),
+            setting.env: environment.get(setting.env),
+            f"{setting.name} of the config file": (config or {}).get(setting.name),
+        }
+        found = ((source, text) for source, text in sources.items() if text)
+        source, text = next(found, (setting.env, setting.default))
         try:
             values[setting.name] = setting.read(text)
         except ValueError as error:
-            source = f"--{setting.name.replace('_', '-')}" if option else setting.env
-            raise StartError(f"{source} must be {error}, but it is {_shown(text)!r}.") from None
+            shown = "" if setting.name in _SECRET else f", but it is {_shown(text)!r}"
+            raise StartError(f"{source} must be {error}{shown}.") from None
     return Settings(**values)

@@ -20,7 +20,7 @@ from watchllm_server.ingest.body import ACCEPTED_ENCODING, drain, read_body
 from watchllm_server.jsontext import is_deeper_than, mend_halves
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -47,6 +47,14 @@ class Losses(Protocol):
         ...
 
 
+class Counts(Protocol):
+    """What counts events."""
+
+    def batch(self, accepted: int, rejected: Sequence[str]) -> None:
+        """Count the events of a batch that was answered, the refused ones by their codes."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What a body holds: rows to store and answers for the events that are refused."""
@@ -67,12 +75,14 @@ class BatchIngest:
         losses: Losses,
         *,
         body_seconds: float,
+        counts: Counts | None = None,
     ) -> None:
         self._keys = keys
         self._commit = commit
         self._budget = budget
         self._losses = losses
         self._body_seconds = body_seconds
+        self._counts = counts
 
     def routes(self) -> list[Route]:
         """Return the route, for the application."""
@@ -103,6 +113,8 @@ class BatchIngest:
         if batch.losses:
             await run_in_threadpool(self._losses.add_losses, project_id, batch.losses)
             _log.warning("A sender of project %s lost events: %s", project_id, batch.losses)
+        if self._counts:
+            self._counts.batch(len(batch.rows), [error["code"] for error in batch.errors])
         answer = {
             "success": True,
             "total_processed": len(batch.rows),

@@ -1,6 +1,7 @@
-"""Projects and keys."""
+"""Projects, keys, browser sessions and notes of erasures."""
 
 from watchllm_server.metadata.database import Metadata
-from watchllm_server.metadata.models import ApiKey, Project
+from watchllm_server.metadata.keys import SCOPES, Grant, Scope
+from watchllm_server.metadata.models import ApiKey, Erasure, Project
 
-__all__ = ["ApiKey", "Metadata", "Project"]
+__all__ = ["SCOPES", "ApiKey", "Erasure", "Grant", "Metadata", "Project", "Scope"]

@@ -1,58 +1,62 @@
-"""The database of projects and keys: SQLite beside the events."""
+"""Projects, their keys, and what their senders lost."""
 
 from __future__ import annotations
 
-import fcntl
 import hmac
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import create_engine, event, select
-from sqlalchemy.exc import DatabaseError, IntegrityError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 
-from watchllm_server.errors import MetadataError, StartError
-from watchllm_server.metadata.keys import MIN_LENGTH, hash_secret, new_secret, shown_prefix
-from watchllm_server.metadata.migrate import upgrade
+from watchllm_server.errors import MetadataError
+from watchllm_server.metadata.engine import Database
+from watchllm_server.metadata.keys import (
+    DEFAULT_SCOPES,
+    MIN_LENGTH,
+    Grant,
+    hash_secret,
+    new_secret,
+    scopes_of,
+    scopes_text,
+    shown_prefix,
+)
 from watchllm_server.metadata.models import ApiKey, Loss, Project
+from watchllm_server.metadata.records import Erasures, Sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
     from pathlib import Path
 
-    from sqlalchemy.pool import ConnectionPoolEntry
+    from sqlalchemy.orm import Session
 
     from watchllm_server.clock import Clock
 
-_BUSY_SECONDS = 10
 _MAX_NAME = 200
 _PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_REASONS = 50
 _MAX_COUNT = 2**62
+_MAX_DAYS = 36_500
+_MAX_RATE = 10_000_000
 
 
 class Metadata:
-    """Keep projects and keys in a file; several processes may use it at once.
+    """Keep projects and keys in a SQLite file or in PostgreSQL; many processes may use it at once.
 
-    Opening it brings its tables up to date, or raises StartError. Safe to use from any thread.
+    `place` is a path or a URL. Opening it brings its tables up to date, or raises StartError. Every
+    method raises MetadataUnavailableError while the database is away. Safe to use from any thread.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, place: Path | str, clock: Clock) -> None:
         self._clock = clock
-        self._engine = create_engine(
-            f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}
-        )
-        event.listen(self._engine, "connect", _prepare)
-        try:
-            with _one_at_a_time(path.with_suffix(".lock")), self._engine.begin() as connection:
-                upgrade(connection)
-        except DatabaseError as error:
-            self._engine.dispose()
-            raise StartError(f"The database {path} cannot be used: {error.orig}.") from error
-        self._sessions = sessionmaker(self._engine, expire_on_commit=False)
+        self._database = Database(place)
+        self.sessions = Sessions(self._database, clock)
+        self.erasures = Erasures(self._database, clock)
 
-    def create_project(self, name: str, *, project_id: str | None = None) -> Project:
+    def create_project(
+        self, name: str, *, project_id: str | None = None, retention_days: int | None = None
+    ) -> Project:
         """Add a project; its id is made from its name unless it is given.
 
         Raises MetadataError when the name is taken or unfit.
@@ -62,14 +66,13 @@ class Metadata:
             raise MetadataError(
                 f"A project's name must have 1 to {_MAX_NAME} printable characters."
             )
-        if project_id is not None and not _PROJECT_ID.fullmatch(project_id):
-            raise MetadataError(
-                f"The project id {project_id!r} must be 1 to 64 letters, digits, dots, underscores "
-                "or hyphens, the first a letter or a digit."
-            )
-        with self._sessions() as session:
+        check_project_id(project_id)
+        _check_retention(retention_days)
+        with self._database.session() as session:
             found = project_id or _free_id(session, name)
-            project = Project(id=found, name=name, created_at=self._clock.now())
+            project = Project(
+                id=found, name=name, created_at=self._clock.now(), retention_days=retention_days
+            )
             session.add(project)
             try:
                 session.commit()
@@ -79,25 +82,55 @@ class Metadata:
 
     def projects(self) -> list[Project]:
         """Return all projects, the oldest first."""
-        with self._sessions() as session:
+        with self._database.session() as session:
             return list(session.scalars(select(Project).order_by(Project.created_at, Project.id)))
 
     def project(self, name_or_id: str) -> Project | None:
         """Return a project by its id, or else by its name."""
-        with self._sessions() as session:
+        with self._database.session() as session:
             by_name = select(Project).where(Project.name == name_or_id)
             return session.get(Project, name_or_id) or session.scalar(by_name)
 
+    def set_retention(self, project_id: str, days: int | None) -> Project:
+        """Say how many days a project's events are kept: 0 for ever, None as the server does."""
+        _check_retention(days)
+        with self._database.session() as session:
+            project = session.get(Project, project_id)
+            if project is None:
+                raise MetadataError(f"There is no project {project_id!r}.")
+            project.retention_days = days
+            session.commit()
+            return project
+
+    def delete_project(self, project_id: str) -> None:
+        """Remove a project with its keys and losses; its events are not here."""
+        with self._database.session() as session:
+            session.execute(delete(ApiKey).where(ApiKey.project_id == project_id))
+            session.execute(delete(Loss).where(Loss.project_id == project_id))
+            session.execute(delete(Project).where(Project.id == project_id))
+            session.commit()
+
     def create_key(
-        self, project_id: str, *, name: str = "", secret: str | None = None
+        self,
+        project_id: str,
+        *,
+        name: str = "",
+        secret: str | None = None,
+        scopes: Iterable[str] = DEFAULT_SCOPES,
+        rate_limit: int | None = None,
     ) -> tuple[ApiKey, str]:
         """Add a key to a project and return it with its secret, which is not kept.
 
-        A given secret that the project has already is no error. Raises MetadataError when it is
-        too short or opens another project.
+        `rate_limit` is in requests a minute. A given secret that the project has already is no
+        error, unless it was revoked. Raises MetadataError when it is too short or opens another
+        project, and for an unknown scope or project.
         """
-        if secret is not None and (len(secret) < MIN_LENGTH or not secret.isprintable()):
-            raise MetadataError(f"A key must have at least {MIN_LENGTH} printable characters.")
+        if secret is not None:
+            check_secret(secret)
+        if len(name) > _MAX_NAME or not (name == "" or name.isprintable()):
+            raise MetadataError(f"A key's name may have {_MAX_NAME} printable characters.")
+        if rate_limit is not None and not 0 <= rate_limit <= _MAX_RATE:
+            raise MetadataError(f"A rate limit must be 0 to {_MAX_RATE} requests a minute.")
         text = secret or new_secret()
         key = ApiKey(
             project_id=project_id,
@@ -105,35 +138,66 @@ class Metadata:
             prefix=shown_prefix(text),
             hash=hash_secret(text),
             created_at=self._clock.now(),
+            scopes=scopes_text(scopes),
+            rate_limit=rate_limit,
         )
-        with self._sessions() as session:
+        with self._database.session() as session:
             session.add(key)
             try:
                 session.commit()
             except IntegrityError:
                 session.rollback()
                 known = session.scalar(select(ApiKey).where(ApiKey.hash == key.hash))
-                if known is None or known.project_id != project_id:
+                if known is None:
+                    raise MetadataError(f"There is no project {project_id!r}.") from None
+                if known.project_id != project_id:
                     raise MetadataError("This key belongs to another project.") from None
+                if known.revoked_at is not None:
+                    raise MetadataError("This key was revoked: choose another.") from None
                 return known, text
             return key, text
 
-    def all_keys(self) -> list[tuple[ApiKey, Project]]:
-        """Return all keys with their projects, the oldest first."""
+    def all_keys(self, project_id: str | None = None) -> list[tuple[ApiKey, Project]]:
+        """Return all keys, or those of one project, with their projects; the oldest first."""
         rows = select(ApiKey, Project).join(Project).order_by(ApiKey.id)
-        with self._sessions() as session:
+        if project_id is not None:
+            rows = rows.where(ApiKey.project_id == project_id)
+        with self._database.session() as session:
             return [(row[0], row[1]) for row in session.execute(rows)]
 
-    def project_of(self, secret: str) -> str | None:
-        """Return the id of the project that a key opens, or None for an unknown key."""
+    def revoke_key(self, key_id: int, *, project_id: str | None = None) -> ApiKey | None:
+        """End a key for good; return it, or None when the project has none of that id."""
+        with self._database.session() as session:
+            key = session.get(ApiKey, key_id)
+            if key is None or project_id not in (None, key.project_id):
+                return None
+            key.revoked_at = key.revoked_at or self._clock.now()
+            session.commit()
+            return key
+
+    def grant_of(self, secret: str) -> Grant | None:
+        """Return what a key opens, or None for an unknown or revoked one."""
         hashed = hash_secret(secret)
-        with self._sessions() as session:
+        with self._database.session() as session:
             key = session.scalar(select(ApiKey).where(ApiKey.hash == hashed))
-        return key.project_id if key and hmac.compare_digest(key.hash, hashed) else None
+        if key is None or not hmac.compare_digest(key.hash, hashed) or key.revoked_at is not None:
+            return None
+        return Grant(key.id, key.project_id, scopes_of(key.scopes), key.rate_limit)
+
+    def note_uses(self, uses: Mapping[int, datetime]) -> None:
+        """Write when keys were last used."""
+        if not uses:
+            return
+        with self._database.session() as session:
+            for key_id, moment in uses.items():
+                session.execute(
+                    update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=moment)
+                )
+            session.commit()
 
     def add_losses(self, project_id: str, losses: Mapping[str, int]) -> None:
         """Add what a sender says that it lost, by reason; reasons beyond 50 count as `other`."""
-        with self._sessions() as session:
+        with self._database.session() as session:
             known = {
                 loss.reason: loss
                 for loss in session.scalars(select(Loss).where(Loss.project_id == project_id))
@@ -151,12 +215,36 @@ class Metadata:
     def losses(self, project_id: str) -> dict[str, int]:
         """Return how many events the senders of a project lost, by reason."""
         rows = select(Loss).where(Loss.project_id == project_id).order_by(Loss.reason)
-        with self._sessions() as session:
+        with self._database.session() as session:
             return {loss.reason: loss.count for loss in session.scalars(rows)}
+
+    def copy_to(self, path: Path) -> bool:
+        """Copy a SQLite file as it is at one moment; return False for any other database."""
+        return self._database.copy_to(path)
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self._database.close()
+
+
+def check_project_id(project_id: str | None) -> None:
+    """Raise MetadataError for an id that would not stand in an address as it is."""
+    if project_id is not None and not _PROJECT_ID.fullmatch(project_id):
+        raise MetadataError(
+            f"The project id {project_id!r} must be 1 to 64 letters, digits, dots, underscores "
+            "or hyphens, the first a letter or a digit."
+        )
+
+
+def check_secret(secret: str) -> None:
+    """Raise MetadataError for a key that is too short, or that no header could carry."""
+    if len(secret) < MIN_LENGTH or not secret.isprintable():
+        raise MetadataError(f"A key must have at least {MIN_LENGTH} printable characters.")
+
+
+def _check_retention(days: int | None) -> None:
+    if days is not None and not 0 <= days <= _MAX_DAYS:
+        raise MetadataError(f"Events may be kept 1 to {_MAX_DAYS} days, or 0 for ever.")
 
 
 def _free_id(session: Session, name: str) -> str:
@@ -166,19 +254,3 @@ def _free_id(session: Session, name: str) -> str:
         number += 1
         found = f"{base}-{number}"
     return found
-
-
-def _prepare(connection: object, record: ConnectionPoolEntry) -> None:  # noqa: ARG001 - SQLAlchemy's signature
-    cursor = connection.cursor()  # type: ignore[attr-defined]  # a DBAPI connection, untyped
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
-@contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Let one process at a time make the tables."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

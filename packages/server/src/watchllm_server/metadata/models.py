@@ -39,6 +39,8 @@ class Project(Base):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     name: Mapped[str] = mapped_column(String(200), unique=True)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
+    retention_days: Mapped[int | None] = mapped_column(default=None)
+    """Days that events are kept; 0 keeps them for ever, None takes the server's setting."""
 
 
 class ApiKey(Base):
@@ -52,6 +54,13 @@ class ApiKey(Base):
     prefix: Mapped[str] = mapped_column(String(16))
     hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
+    scopes: Mapped[str] = mapped_column(String(100))
+    """What it may do: scopes with commas between them."""
+    rate_limit: Mapped[int | None] = mapped_column(default=None)
+    """Requests a minute; 0 does not limit, None takes the server's setting."""
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcTime, default=None)
+    """Written about once a minute, not at each request."""
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcTime, default=None)
 
 
 class Loss(Base):
@@ -63,3 +72,28 @@ class Loss(Base):
     reason: Mapped[str] = mapped_column(String(100), primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger)
     last_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class BrowserSession(Base):
+    """A browser that has logged in, of whose token only the hash is kept."""
+
+    __tablename__ = "sessions"
+
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcTime, index=True)
+
+
+class Erasure(Base):
+    """That events were erased on request; whose they were is kept as a hash alone."""
+
+    __tablename__ = "erasures"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(String(64), index=True)
+    reason: Mapped[str] = mapped_column(String(20))
+    """user, run or project."""
+    subject_hash: Mapped[str] = mapped_column(String(64))
+    """The SHA-256 of the id that was erased, by which a request can be shown to be done."""
+    events: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)

@@ -92,3 +92,14 @@ class ProblemPage:
     message: str
     projects: list[Project] = field(default_factory=list)
     project: Project | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoginPage:
+    """The form that asks for the password."""
+
+    next: str
+    """Where a login leads."""
+    message: str
+    """What was wrong with the last attempt, or empty."""
+    projects: list[Project] = field(default_factory=list)

@@ -37,6 +37,18 @@ class EventStore(Protocol):
         """
         ...
 
+    def run(
+        self,
+        name: str,
+        parameters: Mapping[str, Value],
+        fragments: Mapping[str, str] | None = None,
+    ) -> None:
+        """Carry out the statement kept in queries/NAME.sql; return once its effect is visible.
+
+        It may take minutes, and holds up neither questions nor inserts. Raises StoreError.
+        """
+        ...
+
     def ping(self) -> None:
         """Return when the store answers, else raise StoreError."""
         ...

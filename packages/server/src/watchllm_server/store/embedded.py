@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +24,7 @@ from watchllm_server.store.history import HISTORY, TAKEN, record, remaining
 from watchllm_server.store.ids import one_of_each_part, stored_ids
 from watchllm_server.store.inserts import TEXT_INDEXES, encode_rows, insert_statement
 from watchllm_server.store.parameters import format_parameters
+from watchllm_server.store.snapshot import PREFIX, freeze, frozen_files, thaw, thaw_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -66,6 +68,8 @@ class EmbeddedStore:
         self._lock = threading.Lock()
         self._writer = ThreadPoolExecutor(1, "store-writer")
         self._readers = ThreadPoolExecutor(_READERS, "store-reader")
+        self._keeper = ThreadPoolExecutor(1, "store-keeper")
+        thaw_all(directory)
         try:
             self._writer.submit(self._migrate).result()
             self._insert_text = self._writer.submit(self._insert_statement).result()
@@ -91,12 +95,34 @@ class EmbeddedStore:
         values = format_parameters(parameters)
         return _finish(self._readers, lambda: self._select(sql, values))
 
+    def run(
+        self,
+        name: str,
+        parameters: Mapping[str, Value],
+        fragments: Mapping[str, str] | None = None,
+    ) -> None:
+        """Carry out the statement kept in queries/NAME.sql; return once its effect is visible."""
+        sql = query_text(name).substitute(fragments or {})
+        values = format_parameters(parameters)
+        _finish(self._keeper, lambda: self._carry_out(sql, values))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Iterator[tuple[Path, str]]]:
+        """Return the files of one moment; inserts wait for milliseconds only."""
+        name = f"{PREFIX}{uuid.uuid4().hex}"
+        try:
+            _finish(self._writer, lambda: freeze(self._ask_here, name))
+            yield frozen_files(self._directory, name)
+        finally:
+            thaw(self._directory, name)
+
     def ping(self) -> None:
         """Return when the store answers, else raise StoreError."""
         _finish(self._readers, lambda: self._select("SELECT 1", {}))
 
     def close(self) -> None:
         """Finish running work and let go of the data."""
+        self._keeper.shutdown()
         self._readers.shutdown()
         self._writer.shutdown()
         with self._lock:
@@ -129,12 +155,23 @@ class EmbeddedStore:
     def _insert_statement(self) -> str:
         return insert_statement([name for (name,) in self._select(TEXT_INDEXES, {})])
 
-    def _ask_here(self, name: str, parameters: Mapping[str, Value]) -> list[Any]:
-        return self._select(query_text(name).substitute(), format_parameters(parameters))
+    def _ask_here(
+        self,
+        name: str,
+        parameters: Mapping[str, Value],
+        fragments: Mapping[str, str] | None = None,
+    ) -> list[Any]:
+        sql = query_text(name).substitute(fragments or {})
+        return self._select(sql, format_parameters(parameters))
 
     def _select(self, sql: str, values: dict[str, str]) -> list[Any]:
         result = self._connection().query(sql, _FORMAT, params=values)
         return _decode_lines(result.bytes())
+
+    def _carry_out(self, sql: str, values: dict[str, str]) -> None:
+        connection = self._connection()
+        connection.query("SET max_execution_time = 0")
+        connection.query(sql, params=values)
 
     def _migrate(self) -> None:
         connection = self._connection()

@@ -1,0 +1,139 @@
+"""The commands `watchllm projects` and `watchllm keys`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from watchllm_server.cli import COMMANDS
+from watchllm_server.console import DataDir, open_metadata, say, show, table
+from watchllm_server.errors import MetadataError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from watchllm_server.metadata import Metadata, Project
+
+projects = typer.Typer(no_args_is_help=True, help=COMMANDS["projects"])
+keys = typer.Typer(no_args_is_help=True, help=COMMANDS["keys"])
+
+_SCOPES = "What it may do, once for each: ingest, read, gateway, admin. Default: all but admin."
+_DAYS = "Days that its events are kept; 0 keeps them for ever. Default: the server's setting."
+_PROJECT = "Name or id of its project."
+
+
+@projects.command("create", help="Create a project.")
+def create_project(
+    name: Annotated[str, typer.Argument(help="Its name; its id is made from it.")],
+    retention_days: Annotated[int | None, typer.Option(metavar="DAYS", help=_DAYS)] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Create a project and say how to get a key for it."""
+    with open_metadata(data_dir) as metadata:
+        project = metadata.create_project(name, retention_days=retention_days)
+    say(f"Created project {project.name!r} with the id {project.id}.")
+    say(f"Make a key for it: watchllm keys create --project {project.id}")
+
+
+@projects.command("list", help="List the projects.")
+def list_projects(data_dir: DataDir = None) -> None:
+    """List the projects, the oldest first."""
+    with open_metadata(data_dir) as metadata:
+        found = metadata.projects()
+    rows = table("id", "name", "created (UTC)", "events kept")
+    for project in found:
+        rows.add_row(project.id, project.name, _minute(project.created_at), _kept(project))
+    show(rows, "There is no project yet: watchllm projects create NAME")
+
+
+@projects.command("keep", help="Say how long a project's events are kept.")
+def keep(
+    project: Annotated[str, typer.Argument(help="Its name or id.")],
+    days: Annotated[str, typer.Argument(metavar="DAYS", help=f"{_DAYS} `default` takes that.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Set a project's retention; a running server heeds it at its next round."""
+    if days != "default" and not (days.isascii() and days.isdecimal() and len(days) <= 6):  # noqa: PLR2004 - more are refused anyway
+        raise MetadataError("DAYS must be a number of days, 0 or `default`.")
+    with open_metadata(data_dir) as metadata:
+        found = _project(metadata, project)
+        changed = metadata.set_retention(found.id, None if days == "default" else int(days))
+    say(f"The events of project {changed.name!r} are kept: {_kept(changed)}.")
+
+
+@keys.command("create", help="Create a key and show it, this once.")
+def create_key(
+    project: Annotated[str, typer.Option(help=_PROJECT)],
+    name: Annotated[str, typer.Option(help="What the key is for.")] = "",
+    scope: Annotated[list[str] | None, typer.Option(metavar="SCOPE", help=_SCOPES)] = None,
+    rate_limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Most requests a minute. Default: the server's setting."),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Create a key; only its hash is kept."""
+    from watchllm_server.metadata.keys import DEFAULT_SCOPES  # noqa: PLC0415 - loads SQLAlchemy
+
+    with open_metadata(data_dir) as metadata:
+        found = _project(metadata, project)
+        key, secret = metadata.create_key(
+            found.id, name=name, scopes=scope or DEFAULT_SCOPES, rate_limit=rate_limit
+        )
+    say(f"Key {key.id} of project {found.name!r}. It is not shown again:")
+    say(f"export WATCHLLM_PROJECT_ID={found.id}")
+    say(f"export WATCHLLM_API_KEY={secret}")
+
+
+@keys.command("list", help="List the keys by their first characters.")
+def list_keys(
+    project: Annotated[str | None, typer.Option(help=_PROJECT)] = None, data_dir: DataDir = None
+) -> None:
+    """List the keys, the oldest first."""
+    with open_metadata(data_dir) as metadata:
+        wanted = _project(metadata, project).id if project else None
+        found = metadata.all_keys(wanted)
+    rows = table("id", "key", "project", "name", "scopes", "created (UTC)", "last used", "state")
+    for key, owner in found:
+        rows.add_row(
+            str(key.id),
+            f"{key.prefix}...",
+            owner.id,
+            key.name,
+            key.scopes,
+            _minute(key.created_at),
+            _minute(key.last_used_at) if key.last_used_at else "never",
+            f"revoked {_minute(key.revoked_at)}" if key.revoked_at else "active",
+        )
+    show(rows, "There is no key yet: watchllm keys create --project NAME")
+
+
+@keys.command("revoke", help="End a key for good.")
+def revoke_key(
+    key_id: Annotated[int, typer.Argument(metavar="ID", help="Its id, as `keys list` shows it.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Revoke a key; running servers refuse it within a second."""
+    with open_metadata(data_dir) as metadata:
+        key = metadata.revoke_key(key_id)
+    if key is None:
+        raise MetadataError(f"There is no key {key_id}. See `watchllm keys list`.")
+    say(f"Revoked key {key.id} ({key.prefix}...). Servers refuse it within a second.")
+
+
+def _project(metadata: Metadata, name_or_id: str) -> Project:
+    found = metadata.project(name_or_id)
+    if found is None:
+        raise MetadataError(f"There is no project {name_or_id!r}. See `watchllm projects list`.")
+    return found
+
+
+def _kept(project: Project) -> str:
+    if project.retention_days is None:
+        return "as the server is set"
+    return f"{project.retention_days} days" if project.retention_days else "for ever"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"

@@ -1,0 +1,4 @@
+SELECT name
+FROM system.tables
+WHERE database = currentDatabase() AND engine LIKE '%MergeTree'
+ORDER BY name

@@ -1,0 +1,3 @@
+SELECT sum(rows), sum(bytes_on_disk), count()
+FROM system.parts
+WHERE database = currentDatabase() AND active
