@@ -4,5 +4,5 @@ import sys
 
 from watchllm._cli import main
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover - test_cli.py runs it as a process
     sys.exit(main())
