@@ -80,6 +80,29 @@ def test_close_makes_a_last_attempt_after_a_failure(make_app: MakeApp) -> None:
     assert len(transport.events) == 1
 
 
+def test_close_makes_a_last_attempt_after_one_that_fails_meanwhile(make_app: MakeApp) -> None:
+    """A batch that is under way when close() begins, and fails, is sent once more at once."""
+    transport = MemoryTransport()
+    app = make_app(transport=transport, clock=ManualClock(), batch_size=1)
+    closing = threading.Event()
+    transport.answer(lambda: (closing.wait(30), Retry("refused"))[1])
+    log_call(app.client)
+    transport.wait_for_bodies(1)
+    closer = threading.Thread(target=app.client.close)
+    begun = app.client._delivery.begin_close  # noqa: SLF001 - to know the moment
+
+    def begin(deadline: float) -> None:
+        begun(deadline)
+        closing.set()
+
+    app.client._delivery.begin_close = begin  # type: ignore[method-assign] # noqa: SLF001
+    closer.start()
+    closer.join(30)
+
+    assert not closer.is_alive()
+    assert len(transport.events) == 1
+
+
 def test_close_does_not_wait_for_a_server_that_asked_for_more_time_than_there_is(
     make_app: MakeApp,
 ) -> None:

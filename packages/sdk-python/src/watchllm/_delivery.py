@@ -83,6 +83,8 @@ class Delivery:
         self._max_batch = FIRST_MAX_BATCH
         self._one_by_one = 0
         self._posting_since: float | None = None
+        self._in_flight = False
+        self._at_once = False
         self._asked_to_wait = False  # by the server, rather than by our own back-off
         # Said once no lock is held: a handler of the app may call back, or wait for a thread that
         # is about to log.
@@ -197,6 +199,7 @@ class Delivery:
                 self._deadline = deadline
                 if not self._asked_to_wait:
                     self._retry_at = 0.0  # a last attempt, whatever failed before
+                    self._at_once = self._in_flight  # or fails just now
             self._worker.condition.notify_all()
 
     def finish_close(self, deadline: float) -> bool:
@@ -239,15 +242,9 @@ class Delivery:
                 ("undelivered", f"The client was closed before {lost} events could be delivered.")
             )
         if left > lost:
-            self._to_say.append(
-                (
-                    "left",
-                    (
-                        f"{left - lost} events wait in the spool on disk. The next process of this"
-                        " project sends them, or `watchllm spool drain`."
-                    ),
-                )
-            )
+            said = f"{left - lost} events wait in the spool on disk. The next process of this"
+            said += " project sends them, or `watchllm spool drain`."
+            self._to_say.append(("left", said))
         self._worker.condition.notify_all()
 
     def _say(self) -> None:
@@ -340,8 +337,10 @@ class Delivery:
             source.acknowledge(records)
             return
         losses = self._stats.losses()
+        self._in_flight = True
         outcome = self._post(events, losses)
         with self._worker.condition:
+            self._in_flight = False
             # close() may have given up meanwhile: then all has been counted.
             if not self._concluded:
                 try:
@@ -351,6 +350,9 @@ class Delivery:
                     self._conclude(outcome, source, records, events)
                 if isinstance(outcome, Delivered):
                     self._stats.reported(losses)
+                if self._at_once and not self._asked_to_wait:
+                    self._retry_at = 0.0
+                self._at_once = False
             if source is self._spool:
                 self._due_at = None
             self._worker.condition.notify_all()
@@ -453,12 +455,8 @@ class Delivery:
             self._stats.lose("refused", len(refused))
         for refusal in refused.values():
             said = f"{refusal.code} {refusal.message}"
-            self._to_say.append(
-                (
-                    f"refused {refusal.code}",
-                    f"The server did not take event {refusal.event_id}: {said}",
-                )
-            )
+            said = f"The server did not take event {refusal.event_id}: {said}"
+            self._to_say.append((f"refused {refusal.code}", said))
         source.acknowledge(records)
         self._failures = 0
         self._retry_at = 0.0
