@@ -196,7 +196,9 @@ def test_a_sub_interpreter_delivers_and_does_no_harm(collector: Collector) -> No
             import _interpreters as interpreters
         except ImportError:
             import _xxsubinterpreters as interpreters
-        inner = interpreters.create()
+        # Of the kind that mod_wsgi has. Another one aborts in Python 3.12.1 by importing hashlib.
+        legacy = {(3, 12): {"isolated": False}}.get(sys.version_info[:2], {})
+        inner = interpreters.create(**legacy)
         interpreters.run_string(inner, '''if True:
             import watchllm
             client = watchllm.WatchLLMClient()

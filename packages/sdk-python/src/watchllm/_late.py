@@ -8,10 +8,11 @@ for them.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from contextlib import suppress
 from importlib import import_module
+
+from watchllm._runtime import INTERPRETERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,9 +60,8 @@ def load_for_logging() -> None:
     with importing:
         for name in ("datetime", "hashlib", "json", "random", "traceback"):
             import_module(name)
-        if sys.version_info < (3, 9):
-            with suppress(ImportError):
-                import_module("_xxsubinterpreters")  # see `may_have_threads`
+        with suppress(ImportError):
+            import_module(INTERPRETERS)  # for `may_have_threads`
 
 
 def optional(name: str) -> Any:

@@ -43,6 +43,7 @@ class Clock:
 
 
 CLOCK = Clock()
+INTERPRETERS = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
 
 
 def pause(seconds: float) -> None:
@@ -119,18 +120,13 @@ def timestamp(time_ns: int) -> str:
 
 
 def may_have_threads() -> bool:
-    """Say whether this interpreter may have a daemon thread.
+    """Say whether this interpreter may have a daemon thread: a sub-interpreter may not.
 
-    Where not, later Pythons refuse to start one; Python 3.8 starts it, and aborts the process when
-    a sub-interpreter ends that has one.
+    Some Pythons refuse to start one there; others start it, and abort the process when the
+    sub-interpreter ends.
     """
-    if sys.version_info >= (3, 9):
-        return True
-    try:
-        import _xxsubinterpreters as interpreters  # type: ignore[import-not-found] # unknown to mypy
-    except ImportError:  # pragma: no cover - a Python without them
-        return True
-    return bool(interpreters.get_current() == interpreters.get_main())
+    interpreters = sys.modules.get(INTERPRETERS)
+    return interpreters is None or bool(interpreters.get_current() == interpreters.get_main())
 
 
 def roll() -> float:
