@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from watchllm import WatchLLMClient
-from watchllm._runtime import CLOCK, pause
+from watchllm._runtime import CLOCK, INTERPRETERS, pause
 from watchllm._worker import Worker, worker_for
 from watchllm.testing import ManualClock, MemoryTransport
 
@@ -155,3 +157,18 @@ def test_a_child_serves_nobody_until_something_is_added() -> None:
     assert ended.wait(30)
 
     assert done == ["parent watchllm", "child watchllm"]
+
+
+def test_a_sub_interpreter_gets_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the interpreter is not the main one no thread is started, though it could be."""
+    stand_in = SimpleNamespace(get_current=lambda: 1, get_main=lambda: 0)
+    monkeypatch.setitem(sys.modules, INTERPRETERS, stand_in)
+    before = threading.active_count()
+    worker = Worker(ManualClock())
+    alone = Steps("a", 1, [], threading.Event())
+
+    assert not worker.add(alone)
+    assert not worker.add(alone)
+    assert threading.active_count() == before
+    worker.close(1)
+    assert alone.closing == [1.0, 1.0]
