@@ -65,9 +65,10 @@ def test_an_app_that_floods_is_slowed_down_while_the_collector_takes_what_is_sen
         )
         for n in range(1_100):
             sender.submit(b'J{"n":"%04d"}' % n)
+        transport.wait_for_bodies(1)
+        healthy = len(pauses)
         clock.advance(SLOW_SECONDS + 1)
         sender.submit(b'J{"n":"1100"}')
-        healthy = len(pauses)
         hold.set()
         assert stats.failed.wait(30)
         sender.submit(b'J{"n":"1101"}')

@@ -172,3 +172,17 @@ def test_a_sub_interpreter_gets_no_thread(monkeypatch: pytest.MonkeyPatch) -> No
     assert threading.active_count() == before
     worker.close(1)
     assert alone.closing == [1.0, 1.0]
+
+
+def test_whoever_is_added_twice_is_served_once() -> None:
+    """Adding again what is served changes nothing."""
+    done: list[str] = []
+    ended = threading.Event()
+    worker = Worker(ManualClock())
+    steps = Steps("a", 2, done, ended)
+    with worker.condition:
+        assert worker.add(steps)
+        assert worker.add(steps)
+    assert ended.wait(30)
+
+    assert done == ["a watchllm"] * 2
