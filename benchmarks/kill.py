@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import random
-import socket
 import sys
 import tempfile
 import urllib.request
@@ -20,8 +19,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingest import KEY, PROJECT, start
 from load import prompt_call
+from measured import KEY, PROJECT, start
 from rich.console import Console
 from rich.progress import track
 
@@ -94,7 +93,7 @@ def ask(port: int, path: str, content: dict[str, Any]) -> Any:
         json.dumps(content).encode(),
         {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - likewise
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
@@ -142,15 +141,12 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=7)
     given = options.parse_args()
     console = Console()
-    seed = random.Random(given.seed)  # noqa: S311 - moments and made-up text, no secret
+    seed = random.Random(given.seed)
     findings = Findings()
     last: Round | None = None
     with tempfile.TemporaryDirectory(prefix="watchllm-kill-") as directory:
         for number in track(range(given.rounds + 1), "killing", console=console):
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = probe.getsockname()[1]
-            process, ready = start(port, directory)
+            port, process, ready = start(directory)
             findings.ready_seconds.append(ready)
             try:
                 if last is not None:

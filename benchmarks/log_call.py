@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import resource
 import statistics
@@ -22,10 +20,10 @@ import sys
 import tempfile
 import time
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from load import percentile, text
+from measured import measured_on
 from rich.console import Console
 from rich.table import Table
 
@@ -90,9 +88,10 @@ def run(base_url: str, name: str, pace: str) -> dict[str, float]:
     """Log in this process as a variant says."""
     variant = VARIANTS[name]
     if not variant["orjson"]:
-        sys.modules["orjson"] = None  # type: ignore[assignment] # so that importing it fails
+        # Importing what is None raises ImportError, as without the package; typeshed knows no None.
+        sys.modules["orjson"] = None  # type: ignore[assignment] # see above
     watchllm = import_module("watchllm")
-    seed = random.Random(7)  # noqa: S311 - made-up text, no secret
+    seed = random.Random(7)
     texts = [(text(2_048, seed), text(1_024, seed)) for _ in range(TEXTS)]
     if variant.get("personal"):
         texts = [
@@ -186,8 +185,7 @@ def main() -> None:
     console.print(
         f"import watchllm: {whole - bare:.1f} ms of CPU beyond the interpreter's own {bare:.1f}"
     )
-    python = f"Python {platform.python_version()}"
-    console.print(f"watchllm {version('watchllm')}, {python}, {os.cpu_count()} cores")
+    console.print(measured_on("watchllm", "orjson"))
 
 
 if __name__ == "__main__":

@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import platform
 import random
-import signal
-import socket
 import tempfile
 import time
 import urllib.request
-from importlib.metadata import version
 
-from ingest import KEY, PROJECT, cpu_seconds, memory_mb, start
 from load import percentile, post_all, text
+from measured import KEY, PROJECT, measured_on, running
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -102,7 +97,7 @@ def queryable(port: int, at_least: int) -> int:
     while True:
         url = f"http://127.0.0.1:{port}/v1/runs?limit=1000{cursor}"
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {KEY}"})
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=60) as answer:
             page = json.load(answer)
         events += sum(run["events"] for run in page["runs"])
         if not page["has_more"] or events > at_least:
@@ -113,61 +108,53 @@ def queryable(port: int, at_least: int) -> int:
 def main() -> None:
     """Run every round against one server and print the table."""
     console = Console()
-    seed = random.Random(7)  # noqa: S311 - made-up text, no secret
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="watchllm-bench-") as directory:
-        process, _ = start(port, directory)
+    seed = random.Random(7)
+    with (
+        tempfile.TemporaryDirectory(prefix="watchllm-bench-") as directory,
+        running(directory) as server,
+    ):
         total = 0
-        try:
-            table = Table(title=f"Spans over OTLP/HTTP, {SPANS} a request")
-            for column in ("connections", "spans", "kB a span", "spans/s", "p50 ms", "p99 ms"):
-                table.add_column(column, justify="right")
-            table.add_column("server CPU s per 1,000", justify="right")
-            table.add_column("RSS MB", justify="right")
-            for connections, spans in ROUNDS:
-                with console.status(f"making {spans:,} spans"):
-                    bodies = [export(seed) for _ in range(spans // SPANS)]
-                before = cpu_seconds(process.pid)
-                with console.status(f"posting over {connections} connections"):
-                    result = asyncio.run(
-                        post_all(
-                            port,
-                            KEY,
-                            bodies,
-                            connections,
-                            path="/v1/traces",
-                            content_type="application/x-protobuf",
-                            stored=taken,
-                        )
+        table = Table(title=f"Spans over OTLP/HTTP, {SPANS} a request")
+        for column in ("connections", "spans", "kB a span", "spans/s", "p50 ms", "p99 ms"):
+            table.add_column(column, justify="right")
+        table.add_column("server CPU s per 1,000", justify="right")
+        table.add_column("RSS MB", justify="right")
+        for connections, spans in ROUNDS:
+            with console.status(f"making {spans:,} spans"):
+                bodies = [export(seed) for _ in range(spans // SPANS)]
+            before = server.cpu_seconds()
+            with console.status(f"posting over {connections} connections"):
+                result = asyncio.run(
+                    post_all(
+                        server.port,
+                        KEY,
+                        bodies,
+                        connections,
+                        path="/v1/traces",
+                        content_type="application/x-protobuf",
+                        stored=taken,
                     )
-                used = cpu_seconds(process.pid) - before
-                total += result.stored
-                if result.stored != spans:
-                    console.print(f"[red]stored {result.stored} of {spans}: {result.statuses}")
-                milliseconds = [1_000 * second for second in result.seconds]
-                table.add_row(
-                    f"{connections}",
-                    f"{result.stored:,}",
-                    f"{sum(map(len, bodies)) / spans / 1_000:.1f}",
-                    f"{result.stored / result.wall:,.0f}",
-                    f"{percentile(milliseconds, 0.5):.0f}",
-                    f"{percentile(milliseconds, 0.99):.0f}",
-                    f"{1_000 * used / max(result.stored, 1):.3f}",
-                    f"{memory_mb(process.pid):.0f}",
                 )
-            console.print(table)
-            console.print(
-                f"{queryable(port, total):,} of {total:,} events are in the runs of {PROJECT}"
+            used = server.cpu_seconds() - before
+            total += result.stored
+            if result.stored != spans:
+                console.print(f"[red]stored {result.stored} of {spans}: {result.statuses}")
+            milliseconds = [1_000 * second for second in result.seconds]
+            table.add_row(
+                f"{connections}",
+                f"{result.stored:,}",
+                f"{sum(map(len, bodies)) / spans / 1_000:.1f}",
+                f"{result.stored / result.wall:,.0f}",
+                f"{percentile(milliseconds, 0.5):.0f}",
+                f"{percentile(milliseconds, 0.99):.0f}",
+                f"{1_000 * used / max(result.stored, 1):.3f}",
+                f"{server.memory_mb():.0f}",
             )
-            names = ("watchllm-server", "chdb", "protobuf")
-            versions = [f"{name} {version(name)}" for name in names]
-            python = f"Python {platform.python_version()}"
-            console.print(", ".join([*versions, python, f"{os.cpu_count()} cores"]))
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
+        console.print(table)
+        console.print(
+            f"{queryable(server.port, total):,} of {total:,} events are in the runs of {PROJECT}"
+        )
+        console.print(measured_on("watchllm-server", "chdb", "protobuf"))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import ipaddress
 import random
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -183,8 +184,12 @@ _HARD_CARDS: list[Callable[[str], str]] = [
 ]
 
 
+def _digits(seed: random.Random, among: str, count: int) -> str:
+    return "".join(seed.choice(among) for _ in range(count))
+
+
 def _no_cards(seed: random.Random) -> Iterator[str]:
-    digits = lambda n: "".join(seed.choice("0123456789") for _ in range(n))  # noqa: E731 - short
+    digits = partial(_digits, seed, "0123456789")
     yield f"at={seed.randint(1_500_000_000_000, 1_999_999_999_999)}ms"
     yield f"ns {seed.randint(1_500_000_000, 1_999_999_999)}{digits(9)}"
     yield f"span {uuid.UUID(int=seed.getrandbits(128), version=4)}"
@@ -208,7 +213,7 @@ def _no_cards(seed: random.Random) -> Iterator[str]:
 
 def _iban(seed: random.Random) -> str:
     country, length = seed.choice([("DE", 22), ("AT", 20), ("ES", 24), ("PL", 28), ("PT", 25)])
-    body = "".join(seed.choice("0123456789") for _ in range(length - 4))
+    body = _digits(seed, "0123456789", length - 4)
     number = int(body + "".join(str(int(char, 36)) for char in country) + "00")
     return f"{country}{98 - number % 97:02}{body}"
 
@@ -221,7 +226,7 @@ def _ip(seed: random.Random) -> str:
 
 
 def _phone(seed: random.Random) -> str:
-    d = lambda n: "".join(seed.choice("23456789") for _ in range(n))  # noqa: E731 - short
+    d = partial(_digits, seed, "23456789")
     return seed.choice(
         [
             f"+1 ({d(3)}) {d(3)}-{d(4)}", f"{d(3)}.{d(3)}.{d(4)}", f"+44 7{d(3)} {d(6)}",
@@ -245,7 +250,7 @@ def _put(seed: random.Random, kind: str, value: str, tier: str, form: str) -> La
 
 def made_up(count: int = 400, seed: int = 11) -> list[Labelled]:
     """Return labelled texts, about `count` of each kind; the same for the same arguments."""
-    chance = random.Random(seed)  # noqa: S311 - made-up data, no secret
+    chance = random.Random(seed)
     found = []
     for index in range(count):
         found.append(_put(chance, "email", f"{_local(chance)}@{_domain(chance)}", "core", "plain"))

@@ -10,24 +10,19 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
-import platform
 import random
 import shutil
-import signal
-import socket
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import msgspec
-from ingest import KEY, PROJECT, cpu_seconds, memory_mb, start
 from load import percentile, text
+from measured import KEY, PROJECT, Measured, measured_on, running
 from msgspec import Raw
 from rich.console import Console
 from rich.progress import track
@@ -55,7 +50,7 @@ class Events:
         self.characters = characters
         self.first = datetime.now(UTC) - timedelta(days=DAYS) + timedelta(minutes=2)
         self.step = timedelta(days=DAYS) / count
-        self.seed = random.Random(7)  # noqa: S311 - made-up text, no secret
+        self.seed = random.Random(7)
         self.texts = [text(2 * characters, self.seed) for _ in range(2_000)]
 
     def words(self, length: int) -> str:
@@ -108,7 +103,7 @@ class Events:
 
 def event_id(number: int) -> str:
     """Return the id of an event: 32 digits, the first of which follow the time as in UUIDv7."""
-    return f"{number:012x}{random.Random(number).getrandbits(80):020x}"  # noqa: S311 - an id
+    return f"{number:012x}{random.Random(number).getrandbits(80):020x}"
 
 
 def run_id(number: int) -> str:
@@ -165,7 +160,7 @@ class Client:
 
 def questions(client: Client, events: Events) -> dict[str, Callable[[int], bytes]]:
     """Return the questions by name; each takes a number that picks its values."""
-    seed = random.Random(11)  # noqa: S311 - which events are asked for
+    seed = random.Random(11)
 
     def some(most: int) -> int:
         return seed.randrange(most)
@@ -209,39 +204,41 @@ def questions(client: Client, events: Events) -> dict[str, Callable[[int], bytes
     }
 
 
-def measure(client: Client, events: Events, repeat: int, pid: int, console: Console) -> None:
+def measure(
+    client: Client, events: Events, repeat: int, server: Measured, console: Console
+) -> None:
     """Ask everything and print the table."""
     table = Table(title=f"Questions over HTTP at {events.count:,} events")
     for column in ("question", "p50 ms", "p95 ms", "first ms", "server CPU ms"):
         table.add_column(column, justify="left" if column == "question" else "right")
     for name, ask in questions(client, events).items():
         seconds = []
-        before = cpu_seconds(pid)
+        before = server.cpu_seconds()
         for number in range(repeat):
             began = time.perf_counter()
             ask(number)
             seconds.append(time.perf_counter() - began)
-        used = (cpu_seconds(pid) - before) / repeat
+        used = (server.cpu_seconds() - before) / repeat
         p50, p95 = percentile(seconds, 0.5), percentile(seconds, 0.95)
         values = (p50, p95, seconds[0], used)
         table.add_row(name, *(f"{1_000 * value:.1f}" for value in values))
     console.print(table)
 
 
-def measure_export(port: int, events: Events, pid: int, console: Console) -> None:
+def measure_export(server: Measured, events: Events, console: Console) -> None:
     """Read an export of the newest tenth, and say how fast it came and what it took."""
     start_at = events.first + events.step * (events.count * 9 // 10)
     query = urlencode({"date_from": start_at.isoformat().replace("+00:00", "Z")})
     for form in ("jsonl", "csv", "parquet"):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         headers = {"Authorization": f"Bearer {KEY}"}
-        before, most, size = memory_mb(pid), 0.0, 0
+        before, most, size = server.memory_mb(), 0.0, 0
         began = time.perf_counter()
         connection.request("GET", f"/v1/export?format={form}&{query}", headers=headers)
         answer = connection.getresponse()
         while piece := answer.read(1_000_000):
             size += len(piece)
-            most = max(most, memory_mb(pid) - before)
+            most = max(most, server.memory_mb() - before)
         wall = time.perf_counter() - began
         connection.close()
         rate = events.count / 10 / wall
@@ -263,24 +260,14 @@ def main() -> None:
     try:
         if not (directory / "events").is_dir():
             console.print(f"{fill(directory, events):,.0f} bytes an event on disk, before merges")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        process, ready = start(port, str(directory))
-        try:
-            client = Client(port)
-            measure(client, events, chosen.repeat, process.pid, console)
+        with running(directory) as server:
+            client = Client(server.port)
+            measure(client, events, chosen.repeat, server, console)
             client.close()
-            measure_export(port, events, process.pid, console)
-            memory = f"{memory_mb(process.pid):.0f} MB in memory"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
-        versions = [f"{name} {version(name)}" for name in ("watchllm-server", "chdb")]
-        python, cores = f"Python {platform.python_version()}", f"{os.cpu_count()} cores"
-        console.print(
-            f"ready after {ready:.1f} s; {memory};", ", ".join([*versions, python, cores])
-        )
+            measure_export(server, events, console)
+            memory = f"{server.memory_mb():.0f} MB in memory"
+        on = measured_on("watchllm-server", "chdb")
+        console.print(f"ready after {server.ready_seconds:.1f} s; {memory}; {on}")
     finally:
         if chosen.data_dir is None:
             shutil.rmtree(directory)

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import random
 import statistics
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from load import text
+from measured import measured_on
 from pii_texts import Labelled, made_up
 from rich.console import Console
 from rich.table import Table
@@ -97,7 +96,7 @@ def milliseconds_per_kilobyte(piece: str, rules: Rules) -> tuple[float, float]:
 
 def speed(console: Console) -> None:
     """Print what an event and a hostile text cost."""
-    seed = random.Random(7)  # noqa: S311 - made-up text, no secret
+    seed = random.Random(7)
     default, every = rules_of(True), rules_of(ALL_KINDS)
     table = Table(title="Redaction of one event, CPU microseconds (median)")
     for column in ("event", "EMAIL and CC", "all seven kinds"):
@@ -192,8 +191,7 @@ def main() -> None:
         quality(console, "WATCHLLM_PII_DATA", labelled(Path(folder)))
     else:
         console.print("WATCHLLM_PII_DATA is unset: measured on made-up texts only")
-    python = f"Python {platform.python_version()}"
-    console.print(f"watchllm {version('watchllm')}, {python}, {os.cpu_count()} cores")
+    console.print(measured_on("watchllm"))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def texts(series: str, count: int) -> Texts:
     sys.path.append(str(Path(__file__).parent.parent))
     from load import text  # noqa: PLC0415 - it imports asyncio, which `first` must not do
 
-    seed = random.Random(series)  # noqa: S311 - made-up text, no secret
+    seed = random.Random(series)
     return [
         (planted(series, number) + " " + text(SIZE, seed), text(SIZE, seed))
         for number in range(count)
