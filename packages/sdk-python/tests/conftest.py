@@ -203,6 +203,7 @@ class Collector:
         self.requests: list[Request] = []
         self.replies: list[Reply] = []
         self.connections: list[socket.socket] = []
+        self._arrived = threading.Condition()
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -221,7 +222,7 @@ class Collector:
                     self.close_connection = True
                     return
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.requests.append(Request(self.path, dict(self.headers.items()), body))
+                outer.take(Request(self.path, dict(self.headers.items()), body))
                 if reply.wait_for is not None:
                     reply.wait_for.wait(30)
                 if reply.hang_up:
@@ -242,6 +243,22 @@ class Collector:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
         self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def take(self, request: Request) -> None:
+        """Keep a request and tell those who wait for its events."""
+        with self._arrived:
+            self.requests.append(request)
+            self._arrived.notify_all()
+
+    def wait_for_events(self, number: int) -> None:
+        """Wait until so many different events came; raises TimeoutError after 30 seconds."""
+
+        def have_come() -> bool:
+            return len({event["event_id"] for event in self.events()}) >= number
+
+        with self._arrived:
+            if not self._arrived.wait_for(have_come, 30):
+                raise TimeoutError(f"not all of {number} events came")
 
     def reply(self) -> Reply:
         """Return the next answer."""

@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from conftest import adds_up, delivery, log_call, prompts
 
 from watchllm._spool import MemorySpool, Record
@@ -21,7 +22,6 @@ from watchllm.testing import (
 if TYPE_CHECKING:
     from typing import Callable
 
-    import pytest
     from conftest import App
 
     MakeApp = Callable[..., App]
@@ -139,58 +139,44 @@ def test_what_is_logged_after_close_is_dropped_and_counted(app: App) -> None:
     assert adds_up(app)
 
 
-def test_a_transport_that_raises_costs_nothing(make_app: MakeApp) -> None:
-    """An exception of a transport is a failed attempt; the events go with the next."""
+class Strange(Outcome):
+    """An outcome of a newer kind than the worker."""
 
-    def fail() -> Outcome:
-        raise RuntimeError
-
-    transport = MemoryTransport()
-    transport.answer(fail)
-    clock = ManualClock()
-    app = make_app(transport=transport, clock=clock, batch_size=1)
-    log_call(app.client)
-    transport.wait_for_bodies(1)
-    clock.advance_to_deadline()
-    transport.wait_for_events(1)
-
-    assert adds_up(app)
+    __slots__ = ()
 
 
-def test_an_outcome_that_nobody_knows_is_a_failed_attempt(make_app: MakeApp) -> None:
-    """A transport of a newer kind loses nothing with an older worker, and nothing with nonsense."""
-
-    class Strange(Outcome):
-        __slots__ = ()
-
-    transport = MemoryTransport()
-    transport.answer(Strange())
-    clock = ManualClock()
-    app = make_app(transport=transport, clock=clock, batch_size=1)
-    log_call(app.client)
-    transport.wait_for_bodies(1)
-    clock.advance_to_deadline()
-    transport.wait_for_events(1)
-
-    assert app.client.flush()
+def fail() -> Outcome:
+    """Raise what a transport never should."""
+    raise RuntimeError
 
 
-def test_a_broken_answer_is_a_failed_attempt(
-    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+NONSENSE: Any = Delivered([None])  # type: ignore[list-item] # it is the case
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (fail, "the transport failed with RuntimeError"),
+        (Strange(), "Strange"),
+        (NONSENSE, "the transport's answer is broken: AttributeError"),
+    ],
+)
+def test_a_transport_that_fails_in_its_own_way_costs_nothing(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture, answer: Any, said: str
 ) -> None:
-    """A transport that answers nonsense has its batch sent again."""
+    """An exception, an outcome that nobody knows and a broken answer are failed attempts."""
     transport = MemoryTransport()
-    nonsense: Any = Delivered([None])  # type: ignore[list-item] # it is the case
-    transport.answer(nonsense)
+    transport.answer(answer)
     clock = ManualClock()
     app = make_app(transport=transport, clock=clock, batch_size=1)
     log_call(app.client)
     transport.wait_for_bodies(1)
     clock.advance_to_deadline()
     transport.wait_for_bodies(2)
-    assert app.client.flush()
 
-    assert "the transport's answer is broken: AttributeError" in caplog.text
+    assert app.client.flush()
+    assert said in caplog.text
+    assert app.client.stats()["sent"] == 1
     assert adds_up(app)
 
 

@@ -30,14 +30,6 @@ def log(number, name="n"):
         client.log_prompt_call(run_id="r", prompt=f"{{name}} {{n}} " + "x" * 1000, model="m",
             response="y" * 1000, tokens_input=1, tokens_output=1, latency_ms=1)
 """
-NEXT = """
-# Another run of the same app, which logs one event and lives until all was adopted.
-log(1, "next")
-assert client.flush(30)
-while client.stats()["adopted"] < {adopted}:
-    time.sleep(0.01)
-"""
-
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no POSIX system")
 
 
@@ -81,6 +73,14 @@ class Place:
         assert process.returncode == code, stderr
         return stderr
 
+    def run_again(self, number: int) -> None:
+        """Run the app once more: it logs an event and lives until so many different ones came."""
+        assert self.collector is not None
+        process = self.begin("log(1, 'next'); client.flush(30); sys.stdin.read()")
+        self.collector.wait_for_events(number)
+        _, stderr = process.communicate(timeout=50)
+        assert process.returncode == 0, stderr
+
     def names(self) -> list[str]:
         """Return the names of the events taken, each once, in the order of their first arrival."""
         assert self.collector is not None
@@ -113,21 +113,11 @@ LEFT = "log(1000); os._exit(3)"
 
 def test_killed_at_once_while_the_collector_is_up(place: Place) -> None:
     """SIGKILL right after the last call: the next process sends what was not yet sent."""
-    collector = place.start()
+    place.start()
     place.run(KILLED, code=-9)
-    sent = len(collector.events())
-    place.run(f"log(1, 'next'); client.flush(30); {_until_adopted(place, sent)}")
+    place.run_again(NUMBER + 1)
 
     assert sorted(place.names()) == sorted([*expected(), "next 0"])
-
-
-def _until_adopted(place: Place, sent: int) -> str:
-    """Return a program that ends when nothing is left in the spool of another process."""
-    return (
-        "from watchllm._spool import default_root, Folder\n"
-        f"folder = Folder(os.environ['WATCHLLM_SPOOL_DIR'], {place.base_url!r}, 'p')\n"
-        f"while len(folder.owners()) > 1: time.sleep(0.01)  # {sent} were sent before\n"
-    )
 
 
 @pytest.mark.parametrize(("program", "code"), [(KILLED, -9), (LEFT, 3)], ids=["SIGKILL", "_exit"])
@@ -135,7 +125,7 @@ def test_gone_at_once_while_the_collector_is_down(place: Place, program: str, co
     """SIGKILL or os._exit with nobody to send to: the next process of the app sends it all."""
     place.run(program, code=code)
     collector = place.start()
-    place.run(NEXT.format(adopted=NUMBER))
+    place.run_again(NUMBER + 1)
 
     assert sorted(place.names()) == sorted([*expected(), "next 0"])
     assert doubled(collector) == []
@@ -203,8 +193,8 @@ def test_a_fork_that_logs_in_the_child(place: Place) -> None:
 
 def test_forks_that_leave_without_a_word(place: Place) -> None:
     """A child that is killed leaves its events to whoever lives on, and the parent's are safe."""
-    place.start()
-    place.run(
+    collector = place.start()
+    process = place.begin(
         f"""
         log(100, "parent")
         for c in range(4):
@@ -216,9 +206,13 @@ def test_forks_that_leave_without_a_word(place: Place) -> None:
         client.close(30)
         client = watchllm.WatchLLMClient("k", "p", base_url={place.base_url!r})
         log(1, "last")
-        {_until_adopted(place, 0).replace(chr(10), chr(10) + "        ")}
+        client.flush(30)
+        sys.stdin.read()
         """
     )
+    collector.wait_for_events(501)
+    _, stderr = process.communicate(timeout=50)
+    assert process.returncode == 0, stderr
     names = [f"child{c} {n}" for c in range(4) for n in range(100)]
 
     assert sorted(place.names()) == sorted([*expected(100, "parent"), *names, "last 0"])
@@ -272,13 +266,12 @@ def test_a_collector_that_hangs_and_comes_back(place: Place) -> None:
 def test_exit_is_not_held_up_by_a_collector_that_hangs(place: Place) -> None:
     """At exit a hanging collector costs two seconds at most; the next process sends the rest."""
     hang = threading.Event()
-    collector = place.start(*([Reply(wait_for=hang)] * 3))
+    place.start(*([Reply(wait_for=hang)] * 3))
     try:
         place.run("log(1000)", "timeout=30")
     finally:
         hang.set()
-    before = len({event["event_id"] for event in collector.events()})
-    place.run(f"log(1, 'next'); client.flush(30); {_until_adopted(place, before)}")
+    place.run_again(NUMBER + 1)
 
     assert sorted(place.names()) == sorted([*expected(), "next 0"])
 

@@ -95,6 +95,19 @@ def committing(store: Any, **limits: int) -> Iterator[GroupCommit]:
         commit.close()
 
 
+async def begin(commit: GroupCommit, batch: list[Row]) -> asyncio.Task[None]:
+    """Add a batch; return once it waits for the writer."""
+    begun = asyncio.Event()
+
+    async def add() -> None:
+        begun.set()
+        await commit.add(batch, 10)
+
+    task = asyncio.create_task(add())
+    await begun.wait()  # resumed only after add() has come to its own wait
+    return task
+
+
 async def add_while_busy(
     commit: GroupCommit, store: MemoryStore, batches: list[list[Row]]
 ) -> list[BaseException | None]:
@@ -102,8 +115,7 @@ async def add_while_busy(
     store.gate.clear()
     first = asyncio.create_task(commit.add([row("first")], 10))
     await asyncio.to_thread(store.entered.acquire)
-    others = [asyncio.ensure_future(commit.add(batch, 10)) for batch in batches]
-    await asyncio.sleep(0)
+    others = [await begin(commit, batch) for batch in batches]
     store.gate.set()
     return await asyncio.gather(first, *others, return_exceptions=True)
 
@@ -152,8 +164,7 @@ def test_a_group_that_is_still_growing_is_stored_at_the_end() -> None:
 
     async def story(commit: GroupCommit) -> None:
         await add_while_busy(commit, store, [[row("x")], [row("y")]])
-        waiting = asyncio.create_task(commit.add([row("a")], 10))
-        await asyncio.sleep(0)
+        waiting = await begin(commit, [row("a")])
         await asyncio.to_thread(commit.close)
         await waiting
 
@@ -271,8 +282,7 @@ def test_a_sender_that_goes_away_does_not_stop_the_writer() -> None:
         store.gate.clear()
         running = asyncio.create_task(commit.add([row("a")], 10))
         await asyncio.to_thread(store.entered.acquire)
-        waiting = asyncio.create_task(commit.add([row("b")], 10))
-        await asyncio.sleep(0)
+        waiting = await begin(commit, [row("b")])
         running.cancel()
         waiting.cancel()
         await asyncio.gather(running, waiting, return_exceptions=True)

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from watchllm_server import fields
-from watchllm_server.events import DEFAULT_ENV, EXACT_DIGITS
+from watchllm_server.events import COMMON, DEFAULT_ENV, EXACT_DIGITS, SHAPES
 from watchllm_server.fields import FaultyFieldError, check
 from watchllm_server.jsontext import is_deeper_than, unescape
 from watchllm_server.rows import Call, Columns, Row
@@ -58,15 +58,8 @@ class _PromptCall(Struct, forbid_unknown_fields=True, gc=False):
 
 
 _REST: Final[Mapping[str, Kind]] = {
-    "client": fields.OBJECT,
-    "sample_rate": fields.WEIGHT,
-    "redactions": fields.OBJECT,
-    "model_version": fields.TEXT,
-    "cost_estimate_usd": fields.COST,
-    "prompt_template_id": fields.TEXT,
-    "response_metadata": fields.OBJECT,
-    "tool_calls": fields.TOOL_CALLS,
-    "error": fields.ERROR_INFO,
+    **{name: COMMON[name] for name in ("client", "sample_rate", "redactions")},
+    **SHAPES["prompt_call"].optional,
 }
 _QUOTE = ord('"')
 _YEARS = range(1970, 2262)

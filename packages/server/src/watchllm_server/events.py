@@ -37,7 +37,7 @@ _REQUIRED: Final[Mapping[str, Kind]] = {
     "event_type": fields.NAME,
     "run_id": fields.NAME,
 }
-_COMMON: Final[Mapping[str, Kind]] = {
+COMMON: Final[Mapping[str, Kind]] = {
     "env": fields.TEXT,
     "tags": fields.TEXTS,
     "user_id": fields.TEXT,
@@ -50,15 +50,15 @@ _COMMON: Final[Mapping[str, Kind]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class Shape:
     """The fields of one event type beyond those of every event."""
 
     required: Mapping[str, Kind]
     optional: Mapping[str, Kind]
 
 
-_SHAPES: Final[Mapping[str, _Shape]] = {
-    "prompt_call": _Shape(
+SHAPES: Final[Mapping[str, Shape]] = {
+    "prompt_call": Shape(
         required={
             "prompt": fields.TEXT,
             "response": fields.TEXT,
@@ -77,7 +77,7 @@ _SHAPES: Final[Mapping[str, _Shape]] = {
             "error": fields.ERROR_INFO,
         },
     ),
-    "agent_step": _Shape(
+    "agent_step": Shape(
         required={
             "step_number": fields.COUNT,
             "step_name": fields.TEXT,
@@ -93,11 +93,11 @@ _SHAPES: Final[Mapping[str, _Shape]] = {
             "error": fields.ERROR_INFO,
         },
     ),
-    "error": _Shape(
+    "error": Shape(
         required={"error": fields.ERROR_INFO},
         optional={"context": fields.OBJECT, "stack_trace": fields.TEXT},
     ),
-    "assertion_failed": _Shape(
+    "assertion_failed": Shape(
         required={
             "assertion_name": fields.TEXT,
             "assertion_type": fields.ASSERTION_TYPE,
@@ -107,7 +107,7 @@ _SHAPES: Final[Mapping[str, _Shape]] = {
         },
         optional={},
     ),
-    "hallucination_detected": _Shape(
+    "hallucination_detected": Shape(
         required={
             "detection_method": fields.DETECTION_METHOD,
             "confidence_score": fields.SHARE,
@@ -116,7 +116,7 @@ _SHAPES: Final[Mapping[str, _Shape]] = {
         },
         optional={"ground_truth": fields.TEXT},
     ),
-    "performance_alert": _Shape(
+    "performance_alert": Shape(
         required={
             "alert_type": fields.ALERT_TYPE,
             "threshold": fields.NUMBER,
@@ -127,7 +127,7 @@ _SHAPES: Final[Mapping[str, _Shape]] = {
         optional={"severity": fields.SEVERITY},
     ),
 }
-_UNKNOWN_TYPE = _Shape(required={}, optional={})
+_UNKNOWN_TYPE = Shape(required={}, optional={})
 
 # The fields of a type that have a column of their own, in which they are kept.
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -213,8 +213,8 @@ def _read(event: dict[str, Raw], project_id: str) -> Row:
             raise FaultyFieldError("wrong_project", message)
     values = _check_required(event, _REQUIRED)
     event_type: str = values["event_type"]
-    shape = _SHAPES.get(event_type, _UNKNOWN_TYPE)
-    kinds = {**_COMMON, **shape.required, **shape.optional}
+    shape = SHAPES.get(event_type, _UNKNOWN_TYPE)
+    kinds = {**COMMON, **shape.required, **shape.optional}
     for name in [name for name, raw in event.items() if bytes(raw) == b"null"]:
         if name not in kinds or not kinds[name].nullable:
             del event[name]
@@ -253,7 +253,7 @@ def _check_required(event: Mapping[str, Raw], kinds: Mapping[str, Kind]) -> dict
 
 
 def _check_common(event: Mapping[str, Raw]) -> dict[str, Any]:
-    return {name: check(name, event[name], kind) for name, kind in _COMMON.items() if name in event}
+    return {name: check(name, event[name], kind) for name, kind in COMMON.items() if name in event}
 
 
 def _check_timestamp(event: Mapping[str, Raw]) -> datetime:

@@ -116,7 +116,7 @@ class ClickHouseStore:
         fragments: Mapping[str, str] | None = None,
     ) -> list[Any]:
         """Ask the question kept in queries/NAME.sql and return its rows, each a list of values."""
-        sql = query_text(name).substitute(fragments or {})
+        sql = query_text(name, fragments)
         found: list[Any] = self._ask(lambda: self._rows(sql, parameters))
         return found
 
@@ -127,7 +127,7 @@ class ClickHouseStore:
         fragments: Mapping[str, str] | None = None,
     ) -> None:
         """Carry out the statement kept in queries/NAME.sql; return once its effect is visible."""
-        sql = query_text(name).substitute(fragments or {})
+        sql = query_text(name, fragments)
         self._ask(lambda: self._patient.command(sql, parameters=_lists(parameters)))
 
     def ping(self) -> None:

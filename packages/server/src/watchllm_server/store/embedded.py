@@ -91,7 +91,7 @@ class EmbeddedStore:
         fragments: Mapping[str, str] | None = None,
     ) -> list[Any]:
         """Ask the question kept in queries/NAME.sql and return its rows, each a list of values."""
-        sql = query_text(name).substitute(fragments or {})
+        sql = query_text(name, fragments)
         values = format_parameters(parameters)
         return _finish(self._readers, lambda: self._select(sql, values))
 
@@ -102,7 +102,7 @@ class EmbeddedStore:
         fragments: Mapping[str, str] | None = None,
     ) -> None:
         """Carry out the statement kept in queries/NAME.sql; return once its effect is visible."""
-        sql = query_text(name).substitute(fragments or {})
+        sql = query_text(name, fragments)
         values = format_parameters(parameters)
         _finish(self._keeper, lambda: self._carry_out(sql, values))
 
@@ -161,7 +161,7 @@ class EmbeddedStore:
         parameters: Mapping[str, Value],
         fragments: Mapping[str, str] | None = None,
     ) -> list[Any]:
-        sql = query_text(name).substitute(fragments or {})
+        sql = query_text(name, fragments)
         return self._select(sql, format_parameters(parameters))
 
     def _select(self, sql: str, values: dict[str, str]) -> list[Any]:

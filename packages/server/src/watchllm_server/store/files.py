@@ -6,7 +6,10 @@ import re
 from functools import cache
 from importlib.resources import files
 from string import Template
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PACKAGE = files("watchllm_server.store")
 
@@ -29,7 +32,11 @@ def migrations() -> list[Migration]:
     return sorted(found)
 
 
+def query_text(name: str, fragments: Mapping[str, str] | None = None) -> str:
+    """Return the text of a query, with the fragments that code fills in for each `$name`."""
+    return _template(name).substitute(fragments or {})
+
+
 @cache
-def query_text(name: str) -> Template:
-    """Return the text of a query; what `$name` in it stands for, code fills in."""
+def _template(name: str) -> Template:
     return Template((_PACKAGE / "queries" / f"{name}.sql").read_text())
