@@ -19,7 +19,7 @@ from watchllm_server.demo.screen import Screen
 from watchllm_server.demo.signals import signals_interrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
 PROJECT = "demo"
@@ -78,14 +78,14 @@ class Demo:
                     "WATCHLLM_BASE_URL": f"{address}/v1",
                     "WATCHLLM_PROJECT_ID": PROJECT,
                     "WATCHLLM_API_KEY": self._key,
+                    "WATCHLLM_SPOOL_DIR": str(self._folder / "spool"),
                     "WATCHLLM_DEBUG": "1",
                 }
             )
             all_found = self._check(Reader(server.port, self._key), outcomes, endpoint.note)
             exit_code = 0 if all_found and all(outcome.good for outcome in outcomes) else 1
             if not once:
-                self._screen.page(f"{address}/projects/{PROJECT}/runs")
-                serve_on(server)
+                serve_on(server, lambda: self._screen.page(f"{address}/projects/{PROJECT}/runs"))
                 self._screen.ended("Ended.")
         return exit_code
 
@@ -142,9 +142,10 @@ def environment_of_children() -> dict[str, str]:
     return ours
 
 
-def serve_on(server: Child) -> None:
-    """Return at Ctrl-C or SIGTERM; raise DemoError if the server ends by itself."""
+def serve_on(server: Child, announce: Callable[[], None]) -> None:
+    """Announce the page; return at Ctrl-C or SIGTERM, raise DemoError if the server ends itself."""
     try:
+        announce()  # in here: who reads it may press Ctrl-C at once
         server.process.wait()
     except KeyboardInterrupt:
         return
