@@ -32,6 +32,7 @@ class Server:
     project: str
     key: str
     process: subprocess.Popen[bytes]
+    spool: Path
 
     def environment(self) -> dict[str, str]:
         """Return the environment of an app that logs to this server."""
@@ -39,6 +40,7 @@ class Server:
             "WATCHLLM_BASE_URL": f"{self.url}/v1",
             "WATCHLLM_PROJECT_ID": self.project,
             "WATCHLLM_API_KEY": self.key,
+            "WATCHLLM_SPOOL_DIR": str(self.spool),
         }
         return {**os.environ, **ours}
 
@@ -111,7 +113,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     url = f"http://127.0.0.1:{port}"
     try:
         wait_until_ready(url, process)
-        yield Server(url=url, project="proj-tests", key=KEY, process=process)
+        spool = tmp_path_factory.mktemp("spool")
+        yield Server(url=url, project="proj-tests", key=KEY, process=process, spool=spool)
     finally:
         process.send_signal(signal.SIGTERM)
         try:

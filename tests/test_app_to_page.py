@@ -10,6 +10,8 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from conftest import Server
 
@@ -210,3 +212,29 @@ def test_an_unknown_key_is_told_in_one_sentence(server: Server) -> None:
     assert app.stdout.strip() == "False"
     assert len([line for line in warnings if "401" in line or "key" in line]) == 1
     assert "wllm_wrong" not in app.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        ({}, 0, "✓ key: opens project proj-tests"),
+        ({"WATCHLLM_PROJECT_ID": "another"}, 1, "✗ The key does not open project another (403)."),
+        ({"WATCHLLM_API_KEY": "wllm_wrong"}, 1, "✗ The key is unknown (401)."),
+    ],
+)
+def test_the_doctor_tells_a_key_from_a_wrong_one(
+    server: Server, changes: dict[str, str], code: int, said: str
+) -> None:
+    """`watchllm doctor` asks a real server about key and project, and nothing is stored by it."""
+    before = server.get("/v1/runs")
+    done = subprocess.run(
+        [sys.executable, "-m", "watchllm", "doctor"],
+        env={**server.environment(), **changes},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, said in done.stdout) == (code, True), done.stdout
+    assert server.get("/v1/runs") == before

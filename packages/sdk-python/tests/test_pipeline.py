@@ -223,6 +223,8 @@ class Odd(str):
         {"prompt": Odd("odd"), "latency_ms": "not a number"},
         {"run_id": None, "error": ValueError("raised")},
         {"prompt": "long " * 200, "response": None},
+        {"response_metadata": {"t": (1, 2), "s": {3}, "b": b"bytes", "c": 1j, "n": float("nan")}},
+        {"response_metadata": {"deep": [[[[{"k": ...}]]]], "big": 2**70, "a": bytearray(b"x")}},
     ],
 )
 def test_memory_without_redaction_postpones_the_work_and_changes_nothing(

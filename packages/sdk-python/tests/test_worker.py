@@ -24,7 +24,6 @@ class Steps:
         self.left = steps
         self.done = done
         self.ended = ended
-        self.closing: list[float] = []
 
     def next_at(self, now: float) -> float | None:
         return now if self.left else None
@@ -37,10 +36,10 @@ class Steps:
         return bool(self.left)
 
     def begin_close(self, deadline: float) -> None:
-        self.closing.append(deadline)
+        self.done.append(f"{self.name} begins {deadline}")
 
     def finish_close(self, deadline: float) -> bool:
-        self.closing.append(deadline)
+        self.done.append(f"{self.name} ends {deadline}")
         return True
 
 
@@ -96,13 +95,14 @@ def test_closing_asks_all_before_it_waits_for_one() -> None:
     """Every delivery gets the same deadline, so that all together take no longer than one."""
     clock = ManualClock()
     worker = Worker(clock)
-    served = [Idle("a", 1, [], threading.Event()), Idle("b", 1, [], threading.Event())]
+    told: list[str] = []
+    served = [Idle("a", 1, told, threading.Event()), Idle("b", 1, told, threading.Event())]
     for one in served:
         worker.add(one)
     clock.advance(3)
     worker.close(2)
 
-    assert [one.closing for one in served] == [[5.0, 5.0], [5.0, 5.0]]
+    assert told == ["a begins 5.0", "b begins 5.0", "a ends 5.0", "b ends 5.0"]
     with worker.condition:
         for one in served:
             one.idle = False
@@ -165,13 +165,14 @@ def test_a_sub_interpreter_gets_no_thread(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, INTERPRETERS, stand_in)
     before = threading.active_count()
     worker = Worker(ManualClock())
-    alone = Steps("a", 1, [], threading.Event())
+    told: list[str] = []
+    alone = Steps("a", 1, told, threading.Event())
 
     assert not worker.add(alone)
     assert not worker.add(alone)
     assert threading.active_count() == before
     worker.close(1)
-    assert alone.closing == [1.0, 1.0]
+    assert told == ["a begins 1.0", "a ends 1.0"]
 
 
 def test_whoever_is_added_twice_is_served_once() -> None:

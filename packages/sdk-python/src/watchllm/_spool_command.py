@@ -103,7 +103,8 @@ def _root(spool_dir: str | None) -> str:
 
 
 def _status(root: str) -> int:
-    holdings = [Holding(folder) for folder in destinations(root)]
+    all_of_them = [Holding(folder) for folder in destinations(root)]
+    holdings = [holding for holding in all_of_them if holding.living or holding.left]
     print(f"The spool is in {root}")
     if not holdings:
         print("Nothing waits in it.")
