@@ -49,11 +49,7 @@ class CardDetector:
 
     def may_find(self, text: str) -> bool:
         """Say whether there can be a card in an ASCII text; made for texts without one."""
-        if "%" in text or "&" in text or "\\" in text:
-            for sign in _SIGNS:
-                if sign in text:
-                    return True
-        return _ENOUGH in text.encode().translate(_MARKS)
+        return _is_escaped(text) or _ENOUGH in text.encode().translate(_MARKS)
 
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of cards in a folded text, in order and apart from each other."""
@@ -61,11 +57,16 @@ class CardDetector:
             for dot in _DOTS:
                 if dot in text:
                     text = text.replace(dot, ".")
-        if "%" in text or "&" in text or "\\" in text:
-            for sign in _SIGNS:
-                if sign in text:
-                    return _unescaped(text)
-        return _find(text)
+        return _unescaped(text) if _is_escaped(text) else _find(text)
+
+
+def _is_escaped(text: str) -> bool:
+    """Say whether a text has another spelling of what may stand between groups."""
+    if "%" in text or "&" in text or "\\" in text:
+        for sign in _SIGNS:
+            if sign in text:
+                return True
+    return False
 
 
 def _find(text: str) -> list[tuple[int, int]]:
