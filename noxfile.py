@@ -235,9 +235,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(name="bench-peers", python="3.11")
 def bench_peers(session: nox.Session) -> None:
-    """Measure the SDK beside other products; benchmarks/peers/README.md says how."""
+    """Measure beside other products; benchmarks/peers/README.md says how, `-- --help` what."""
     install(session, "-r", "benchmarks/peers/requirements.txt")
-    session.run("python", "benchmarks/peers/compare.py", wheel(SDK), *session.posargs)
+    compare = ["python", "benchmarks/peers/compare.py", wheel(SDK), wheel(SERVER)]
+    session.run(*compare, *session.posargs)
 
 
 @nox.session

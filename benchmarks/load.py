@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 WORDS = re.findall(
     r"\w+",
@@ -80,14 +80,16 @@ async def post_all(
     per_second: float | None = None,
     path: str = "/v1/events/batch",
     content_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
     stored: Callable[[bytes], int] = lambda content: json.loads(content)["total_processed"],
 ) -> Result:
     """Post every body once over so many keep-alive connections, as fast as they are answered.
 
     With `per_second` each body is due at its own moment, at that rate, and the seconds of an answer
     count from there: a server that falls behind cannot hide it. `stored` tells from an answer of
-    200 how many events it means.
+    200 how many events it means. `headers` are sent beside those of every request.
     """
+    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     result = Result()
     waiting = enumerate(bodies)
     started = time.perf_counter()
@@ -96,7 +98,7 @@ async def post_all(
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
         head = (
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Authorization: Bearer {key}\r\nContent-Type: {content_type}\r\n"
+            f"Authorization: Bearer {key}\r\nContent-Type: {content_type}\r\n{more}"
         )
         for number, body in waiting:
             due = time.perf_counter()
@@ -105,9 +107,9 @@ async def post_all(
                 await asyncio.sleep(max(0, due - time.perf_counter()))
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             answer = await reader.readuntil(b"\r\n\r\n")
-            headers = answer.decode().lower().split("\r\n")
-            status = int(headers[0].split()[1])
-            length = next(int(h.split(":")[1]) for h in headers if h.startswith("content-length"))
+            lines = answer.decode().lower().split("\r\n")
+            status = int(lines[0].split()[1])
+            length = next(int(h.split(":")[1]) for h in lines if h.startswith("content-length"))
             content = await reader.readexactly(length)
             result.seconds.append(time.perf_counter() - due)
             result.statuses[status] = result.statuses.get(status, 0) + 1

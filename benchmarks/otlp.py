@@ -11,83 +11,40 @@ import asyncio
 import json
 import random
 import tempfile
-import time
 import urllib.request
 
 from load import percentile, post_all, text
 from measured import KEY, PROJECT, measured_on, running
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
 from rich.console import Console
 from rich.table import Table
+from spans import PROMPT, RESPONSE, SPANS, Attributes, export, taken, tokens
 
-SPANS, TRACE = 50, 5
 ROUNDS = [(4, 20_000), (8, 20_000), (16, 20_000)]
 
 
-def export(seed: random.Random) -> bytes:
-    """Return a request of 50 spans of 10 traces."""
-    request = ExportTraceServiceRequest()
-    resource = request.resource_spans.add()
-    resource.resource.attributes.add(key="service.name").value.string_value = "bench"
-    scope = resource.scope_spans.add()
-    scope.scope.name = "bench"
-    end = time.time_ns()
-    for number in range(SPANS):
-        if number % TRACE == 0:
-            trace_id, parent = seed.randbytes(16), b""
-        span = scope.spans.add(
-            trace_id=trace_id,
-            span_id=seed.randbytes(8),
-            parent_span_id=parent,
-            name="chat gpt-4o",
-            kind=3,
-            start_time_unix_nano=end - seed.randrange(10**8, 5 * 10**9),
-            end_time_unix_nano=end + number,
-        )
-        parent = parent or span.span_id
-        messages = [[("user", text(2_048, seed))], [("assistant", text(1_024, seed))]]
-        asked, answered = (
-            json.dumps(
-                [
-                    {"role": role, "parts": [{"type": "text", "content": content}]}
-                    for role, content in each
-                ]
-            )
-            for each in messages
-        )
-        texts = {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": "openai",
-            "gen_ai.request.model": "gpt-4o",
-            "gen_ai.response.model": "gpt-4o",
-            "gen_ai.response.id": f"chatcmpl-{seed.randrange(10**12)}",
-            "gen_ai.input.messages": asked,
-            "gen_ai.output.messages": answered,
-            "server.address": "api.openai.com",
-            "user.id": f"user-{seed.randrange(5_000)}",
-        }
-        for name, value in texts.items():
-            span.attributes.add(key=name).value.string_value = value
-        numbers = {
-            "server.port": 443,
-            "gen_ai.request.max_tokens": 512,
-            "gen_ai.usage.input_tokens": seed.randrange(50, 900),
-            # No child has as many as its parent, which would make them one call.
-            "gen_ai.usage.output_tokens": seed.randrange(20, 400) if number % TRACE else 400,
-        }
-        for name, number_ in numbers.items():
-            span.attributes.add(key=name).value.int_value = number_
-        reasons = span.attributes.add(key="gen_ai.response.finish_reasons").value.array_value
-        reasons.values.add(string_value="stop")
-    return request.SerializeToString()
-
-
-def taken(content: bytes) -> int:
-    """Return how many of a request's spans an answer says are stored."""
-    return SPANS - ExportTraceServiceResponse.FromString(content).partial_success.rejected_spans
+def genai(seed: random.Random, number: int) -> Attributes:
+    """Return a call of a model in the words of OpenTelemetry's conventions."""
+    asked, answered = (
+        json.dumps([{"role": role, "parts": [{"type": "text", "content": text(length, seed)}]}])
+        for role, length in (("user", PROMPT), ("assistant", RESPONSE))
+    )
+    tokens_input, tokens_output = tokens(seed, number)
+    return {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "gpt-4o",
+        "gen_ai.response.model": "gpt-4o",
+        "gen_ai.response.id": f"chatcmpl-{seed.randrange(10**12)}",
+        "gen_ai.input.messages": asked,
+        "gen_ai.output.messages": answered,
+        "server.address": "api.openai.com",
+        "user.id": f"user-{seed.randrange(5_000)}",
+        "server.port": 443,
+        "gen_ai.request.max_tokens": 512,
+        "gen_ai.usage.input_tokens": tokens_input,
+        "gen_ai.usage.output_tokens": tokens_output,
+        "gen_ai.response.finish_reasons": ["stop"],
+    }
 
 
 def queryable(port: int, at_least: int) -> int:
@@ -121,7 +78,7 @@ def main() -> None:
         table.add_column("RSS MB", justify="right")
         for connections, spans in ROUNDS:
             with console.status(f"making {spans:,} spans"):
-                bodies = [export(seed) for _ in range(spans // SPANS)]
+                bodies = [export(seed, "chat gpt-4o", genai) for _ in range(spans // SPANS)]
             before = server.cpu_seconds()
             with console.status(f"posting over {connections} connections"):
                 result = asyncio.run(

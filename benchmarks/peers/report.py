@@ -1,4 +1,4 @@
-"""The figures as tables: on the screen, and as Markdown for the documentation."""
+"""The figures of the SDKs as rows of tables: costs, losses, exits."""
 
 from __future__ import annotations
 
@@ -6,62 +6,14 @@ from typing import Any
 
 from app import LONGEST_SECONDS
 from losses import FAULTS
-from rich.table import Table
-from rich.text import Text
-
-Results = dict[str, dict[str, Any]]
-Row = tuple[str, list[str]]
-UNKNOWN = "-"
+from tables import UNKNOWN, Results, Row, at, number
 
 
-def table(results: Results) -> Table:
-    """Return one line a figure, one column a product."""
-    shown = Table(title="What logging costs, and how many events arrive")
-    shown.add_column("", no_wrap=True)
-    for name, found in results.items():
-        shown.add_column(
-            Text(f"{name} {found['version']}".strip()), justify="right", overflow="fold"
-        )
-    for rows in (_cost_rows(results), _loss_rows(results), _exit_rows(results)):
-        for title, cells in rows:
-            if set(cells) != {UNKNOWN}:
-                shown.add_row(Text(title), *map(Text, cells))
-        shown.add_section()
-    return shown
-
-
-def markdown(results: Results) -> str:
-    """Return when and where it was measured, and two tables: costs, and losses, as Markdown."""
-    dates = sorted({found["date"] for found in results.values()})
-    where = {f"CPython {found['python']}, {found['machine']}" for found in results.values()}
-    head = [f"{name} {found['version']}".strip() for name, found in results.items()]
-    delivering = {name: found for name, found in results.items() if "losses" in found}
-    losses = [*_loss_rows(delivering), *_exit_rows(delivering)]
-    days = " to ".join(dict.fromkeys([dates[0], dates[-1]]))
-    lines = [
-        f"Measured {days} on {'; '.join(sorted(where))}.",
-        "",
-        *_markdown_table(head, _cost_rows(results)),
-        "",
-        *_markdown_table(list(delivering), losses),
-    ]
-    return "\n".join([*lines, ""])
-
-
-def _markdown_table(head: list[str], rows: list[Row]) -> list[str]:
-    lines = [
-        ["", *head],
-        ["---", *["---:"] * len(head)],
-        *([title, *cells] for title, cells in rows),
-    ]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
-
-
-def _cost_rows(results: Results) -> list[Row]:
+def cost_rows(results: Results) -> list[Row]:
     """Return a row a figure of `costs.Cost`, in a burst and paced, and what an import costs."""
 
     def row(title: str, *path: str) -> Row:
-        return title, [_number(_at(found, path)) for found in results.values()]
+        return title, [number(at(found, path)) for found in results.values()]
 
     bursts = [found.get("burst") if "packages" in found else None for found in results.values()]
     delivered = [f"{one['delivered']}/{one['logged']}" if one else UNKNOWN for one in bursts]
@@ -81,14 +33,16 @@ def _cost_rows(results: Results) -> list[Row]:
     ]
 
 
-def _loss_rows(results: Results) -> list[Row]:
+def loss_rows(results: Results) -> list[Row]:
+    """Return a row a fault: what arrived of the events of a program that met it."""
     return [
         (fault.title, [_loss_cell(found, fault.name) for found in results.values()])
         for fault in FAULTS
     ]
 
 
-def _exit_rows(results: Results) -> list[Row]:
+def exit_rows(results: Results) -> list[Row]:
+    """Return a row a failure of the collector: how long a program takes to end beside it."""
     titles = {"refuse": "refuses connections", "hang": "never answers"}
     return [
         (
@@ -117,15 +71,3 @@ def _seconds_cell(found: dict[str, Any], mode: str) -> str:
         return UNKNOWN
     seconds = found["exit"][mode]
     return f"> {LONGEST_SECONDS:.0f}" if seconds is None else f"{seconds:.1f}"
-
-
-def _at(found: Any, path: tuple[str, ...]) -> float | None:
-    for name in path:
-        found = found.get(name) if found else None
-    return None if found is None else float(found)
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return UNKNOWN
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
