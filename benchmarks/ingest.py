@@ -9,19 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import re
 import tempfile
 import time
-from collections import defaultdict
 from pathlib import Path
 
 from load import percentile, post_all, prompt_call
-from measured import KEY, PROJECT, Measured, measured_on, running
+from measured import KEY, PROJECT, Measured, disk_bytes, measured_on, running
 from rich.console import Console
 from rich.table import Table
 
-# The directory of a part: its month, the range of inserts that it holds, how often it was merged.
-PART = re.compile(r"(\d{6})_(\d+)_(\d+)_\d+")
 # Connections, events a batch, events, and events per second or as many as are answered.
 ROUNDS = [
     (16, 100, 50_000, 5_000),
@@ -38,26 +34,6 @@ def settle(server: Measured) -> None:
         time.sleep(1)
         if server.cpu_seconds() - before < 0.05:
             return
-
-
-def disk_bytes(directory: Path) -> int:
-    """Return the bytes of the parts that count; what merges have replaced is removed later."""
-    tables: defaultdict[Path, list[tuple[str, int, int, Path]]] = defaultdict(list)
-    for path in directory.glob("events/store/*/*/*"):
-        if found := PART.fullmatch(path.name):
-            month, low, high = found.groups()
-            tables[path.parent].append((month, int(low), int(high), path))
-    return sum(
-        file.stat().st_size
-        for parts in tables.values()
-        for month, low, high, path in parts
-        if not any(
-            other == month and first <= low and high <= last and (first, last) != (low, high)
-            for other, first, last, _ in parts
-        )
-        for file in path.iterdir()
-        if file.is_file()
-    )
 
 
 def main() -> None:

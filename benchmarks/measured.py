@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from collections import defaultdict
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 PROJECT, KEY = "proj-bench", "wllm_key-of-the-benchmark-0123456789"
 LONGEST_START, LONGEST_END = 60, 30  # seconds
+# The directory of a part: its month, the range of inserts that it holds, how often it was merged.
+PART = re.compile(r"(\d{6})_(\d+)_(\d+)_\d+")
 
 
 class Measured(NamedTuple):
@@ -76,6 +80,26 @@ def running(directory: str | Path) -> Iterator[Measured]:
     finally:
         server.process.send_signal(signal.SIGTERM)
         server.process.wait(LONGEST_END)
+
+
+def disk_bytes(directory: Path) -> int:
+    """Return the bytes of the parts that count; what merges have replaced is removed later."""
+    tables: defaultdict[Path, list[tuple[str, int, int, Path]]] = defaultdict(list)
+    for path in directory.glob("events/store/*/*/*"):
+        if found := PART.fullmatch(path.name):
+            month, low, high = found.groups()
+            tables[path.parent].append((month, int(low), int(high), path))
+    return sum(
+        file.stat().st_size
+        for parts in tables.values()
+        for month, low, high, path in parts
+        if not any(
+            other == month and first <= low and high <= last and (first, last) != (low, high)
+            for other, first, last, _ in parts
+        )
+        for file in path.iterdir()
+        if file.is_file()
+    )
 
 
 def measured_on(*packages: str) -> str:

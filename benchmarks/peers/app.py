@@ -104,3 +104,18 @@ class App:
         except subprocess.TimeoutExpired:
             return False
         return True
+
+    def end(self) -> float:
+        """Wait for the end of the program; return its moment on the monotonic clock.
+
+        Raises TimeoutError after LONGEST_SECONDS from its start.
+        """
+        left = self._started + LONGEST_SECONDS - time.monotonic()
+        # Popen.wait with a time limit looks only every 50 ms.
+        gone = os.pidfd_open(self._process.pid)
+        try:
+            if not select.select([gone], [], [], max(0.0, left))[0]:
+                raise TimeoutError(f"the program did not end within {LONGEST_SECONDS:.0f} s")
+            return time.monotonic()
+        finally:
+            os.close(gone)

@@ -134,7 +134,7 @@ def _options() -> argparse.Namespace:
         nargs="+",
         choices=parts,
         default=parts,
-        help=f"of the SDKs {' and '.join(sdk.PARTS)}, of the servers {', '.join(run.PARTS)}",
+        help=f"of the SDKs {', '.join(sdk.PARTS)}; of the servers {', '.join(run.PARTS)}",
     )
     parser.add_argument(
         "--keep", action="store_true", help="take the environments as they were installed before"

@@ -115,7 +115,7 @@ def _live(app: App, collector: Collector, fault: Fault, job: Job) -> str:
     """Lead a program through a fault to its end; return what is to be noted."""
     if job.waits:
         app.hear("ready")
-        _wait(collector, WARM_UP, 1, ARRIVAL_SECONDS)
+        wait(collector, WARM_UP, 1, ARRIVAL_SECONDS)
         if fault.mode != "up":
             collector.change(fault.mode, None if fault.mode == "refuse" else fault.seconds)
         app.go_on()
@@ -124,7 +124,7 @@ def _live(app: App, collector: Collector, fault: Fault, job: Job) -> str:
         if fault.mode == "refuse" and fault.seconds is not None:
             time.sleep(fault.seconds)
             collector.change("up")
-        _wait(collector, SERIES, job.count, started + fault.life - time.monotonic())
+        wait(collector, SERIES, job.count, started + fault.life - time.monotonic())
         app.go_on()
         return "" if app.ended(END_SECONDS) else f"did not end within {END_SECONDS:.0f} s"
     if fault.ending == "fork":
@@ -136,37 +136,14 @@ def _start_again(product: Product, collector: Collector, home: Path, job: Job) -
     """Run the program once more for a while; return what has come of the first one's events."""
     again = dataclasses.replace(job, series="again", count=1, ending="stay", waits=False, pause=0.0)
     with App(product.python, again, home) as app:
-        _wait(collector, SERIES, job.count, ARRIVAL_SECONDS)
+        wait(collector, SERIES, job.count, ARRIVAL_SECONDS)
         app.go_on()
         app.ended(END_SECONDS)
     return collector.count(SERIES)
 
 
-def _wait(collector: Collector, series: str, count: int, seconds: float) -> None:
+def wait(collector: Collector, series: str, count: int, seconds: float) -> None:
     """Wait until so many events have arrived, or the seconds are over."""
     until = time.monotonic() + seconds
     while collector.count(series).arrived < count and time.monotonic() < until:
         time.sleep(POLL_SECONDS)
-
-
-def exit_seconds(product: Product, mode: str) -> float | None:
-    """Return how long a program takes from its last line to its end while the collector fails.
-
-    It has 100 events to deliver. None if it takes longer than LONGEST_SECONDS from its start.
-    """
-    with tempfile.TemporaryDirectory() as directory, Collector() as collector:
-        job = Job(
-            product.logger, collector.url, SERIES, 100, "leave", waits=True, options=product.options
-        )
-        with App(product.python, job, Path(directory)) as app:
-            try:
-                app.hear("ready")
-                _wait(collector, WARM_UP, 1, ARRIVAL_SECONDS)
-                collector.change(mode)
-                app.go_on()
-                logged_at: float = app.hear("logged_at")
-            except TimeoutError:
-                return None
-            if not app.ended(LONGEST_SECONDS):
-                return None
-            return time.monotonic() - logged_at

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app import LONGEST_SECONDS
+from exits import MODES
 from losses import FAULTS
 from tables import UNKNOWN, Results, Row, at, number
 
@@ -43,13 +44,12 @@ def loss_rows(results: Results) -> list[Row]:
 
 def exit_rows(results: Results) -> list[Row]:
     """Return a row a failure of the collector: how long a program takes to end beside it."""
-    titles = {"refuse": "refuses connections", "hang": "never answers"}
     return [
         (
-            f"seconds to exit while the collector {title}",
+            f"seconds that exit takes longer while the collector {title}",
             [_seconds_cell(found, mode) for found in results.values()],
         )
-        for mode, title in titles.items()
+        for mode, title in MODES.items()
     ]
 
 

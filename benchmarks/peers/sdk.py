@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from costs import Cost, cost, first_event_ms, import_ms, median
-from losses import FAULTS, Fault, Outcome, exit_seconds, outcome
+from exits import MODES, added_seconds
+from losses import FAULTS, Fault, Outcome, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from products import Product
     from rich.console import Console
 
-PARTS = ("costs", "losses")
+PARTS = ("costs", "losses", "exits")
 PACED = 1 / 400
 AT_ONCE = 3  # programs of the loss table, which mostly wait
 
@@ -43,10 +44,13 @@ def measure(
     """Measure parts of PARTS; give each product's figures as soon as they are there."""
     if "costs" in parts:
         yield from _costs(chosen, extent, console)
-    if "losses" in parts:
-        for product in filter(lambda product: product.delivers, chosen):
+    for product in filter(lambda product: product.delivers, chosen):
+        if "losses" in parts:
             console.print(f"Losses: {product.name} ...")
             yield product, _losses(product, extent)
+        if "exits" in parts:
+            console.print(f"Exits: {product.name} ...")
+            yield product, {"exit": {mode: added_seconds(product, mode) for mode in MODES}}
 
 
 def _costs(
@@ -78,10 +82,6 @@ def _losses(product: Product, extent: Extent) -> dict[str, Any]:
     """Run the faults, some at a time: they wait more than they work."""
     faults = [fault for fault in extent.faults if fault.only in {"", product.logger}]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        exits = {mode: pool.submit(exit_seconds, product, mode) for mode in ("refuse", "hang")}
         found = {fault.name: pool.submit(outcome, product, fault, extent.lost) for fault in faults}
         outcomes: dict[str, Outcome] = {name: one.result() for name, one in found.items()}
-        return {
-            "exit": {mode: one.result() for mode, one in exits.items()},
-            "losses": {name: dataclasses.asdict(one) for name, one in outcomes.items()},
-        }
+        return {"losses": {name: dataclasses.asdict(one) for name, one in outcomes.items()}}

@@ -83,14 +83,14 @@ def load(server: Server, count: int) -> Load:
         _warm_up(server, running, seed)
         first = running.ready_seconds + time.perf_counter() - before
         _rest(running)
-        cpu, disk = running.cpu_seconds(), running.disk_bytes()
+        cpu, disk = running.cpu_seconds(), server.disk_bytes(running.data)
         with Peak(running) as peak:
             before = time.perf_counter()
             posted = _post(server, running, bodies)
             found = _count(server, running, SPANS + posted.stored) - SPANS
             took = time.perf_counter() - before
             _rest(running)
-        cpu, disk = running.cpu_seconds() - cpu, running.disk_bytes() - disk
+        cpu, disk = running.cpu_seconds() - cpu, server.disk_bytes(running.data) - disk
         milliseconds = [1_000 * second for second in posted.seconds]
         return Load(
             spans=len(bodies) * SPANS,

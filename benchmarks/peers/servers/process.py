@@ -130,15 +130,6 @@ class Running:
         largest = max(range(len(resident)), key=resident.__getitem__)
         return (resident[largest] + sum(alone) - alone[largest]) * 1_024 / 1e6
 
-    def disk_bytes(self) -> int:
-        """Return what its data takes."""
-        sizes = []
-        for path in self.data.rglob("*"):
-            with suppress(FileNotFoundError):  # merges and journals come and go
-                if path.is_file() and not path.is_symlink():
-                    sizes.append(path.stat().st_size)
-        return sum(sizes)
-
 
 class Peak:
     """Look at a server's memory twice a second during the block; `megabytes` is the most seen."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,15 @@ class Server(Environment, ABC):
     @abstractmethod
     def count(self, port: int) -> int:
         """Return how many spans it has, as it tells its own users."""
+
+    def disk_bytes(self, directory: Path) -> int:
+        """Return what its data takes."""
+        sizes = []
+        for path in directory.rglob("*"):
+            with suppress(FileNotFoundError):  # journals come and go
+                if path.is_file():
+                    sizes.append(path.stat().st_size)
+        return sum(sizes)
 
     @abstractmethod
     def newest(self, port: int) -> int:

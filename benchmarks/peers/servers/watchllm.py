@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from measured import KEY, PROJECT
+from measured import KEY, PROJECT, disk_bytes
 
 from servers.server import Server, ask
 
@@ -36,6 +36,10 @@ class WatchLLM(Server):
         """Return the events of the totals."""
         stats = ask(port, "/v1/analytics/stats", headers=AUTHORIZATION)
         return int(stats["stats"]["events"])
+
+    def disk_bytes(self, directory: Path) -> int:
+        """Leave out the files that merges have replaced: they are deleted within ten minutes."""
+        return disk_bytes(directory)
 
     def newest(self, port: int) -> int:
         """Ask for the newest events, with their texts."""
