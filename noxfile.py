@@ -227,6 +227,7 @@ def bench(session: nox.Session) -> None:
     lock = str(SERVER / "requirements-demo.lock")
     install(session, "-r", lock, "orjson==3.13.0", wheel(SDK), wheel(SERVER))
     session.run("python", "benchmarks/log_call.py")
+    session.run("python", "benchmarks/flood.py")
     session.run("python", "benchmarks/redaction.py")
     session.run("python", "benchmarks/ingest.py")
     session.run("python", "benchmarks/otlp.py")

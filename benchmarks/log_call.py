@@ -26,6 +26,7 @@ from load import percentile, text
 from measured import measured_on
 from rich.console import Console
 from rich.table import Table
+from sink import sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,25 +42,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "options": {"durability": "memory", "redact_pii": False},
     },
 }
-SINK = """
-import asyncio
-ANSWER = b'{"success":true,"total_processed":1,"total_errors":0,"errors":[]}'
-HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nX-WatchLLM-Max-Batch: 500\\r\\n"
-async def serve(reader, writer):
-    try:
-        while True:
-            head = await reader.readuntil(b"\\r\\n\\r\\n")
-            length = head.lower().split(b"content-length:")[1].split(b"\\r\\n")[0]
-            await reader.readexactly(int(length))
-            writer.write(HEAD + b"Content-Length: %d\\r\\n\\r\\n" % len(ANSWER) + ANSWER)
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
-async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 24)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-asyncio.run(main())
-"""
 
 
 def cpu() -> float:
@@ -159,14 +141,12 @@ def main() -> None:
     if given.child:
         print(json.dumps(run(*given.child)))
         return
-    with subprocess.Popen([sys.executable, "-c", SINK], stdout=subprocess.PIPE, text=True) as sink:
-        base_url = f"http://127.0.0.1:{sink.stdout.readline().strip() if sink.stdout else ''}/v1"
+    with sink() as collector:
         jobs = [(name, pace) for name in VARIANTS for pace in ("burst", "paced")]
         found: dict[tuple[str, str], list[dict[str, float]]] = {job: [] for job in jobs}
         for _ in range(given.rounds):
             for job in jobs:
-                found[job].append(child("--child", base_url, *job))
-        sink.terminate()
+                found[job].append(child("--child", collector.base_url, *job))
     table = Table(title="One log_prompt_call of 3 kB, microseconds")
     columns = ("p50", "p95", "p99", "cpu", "process")
     for title in ("variant", "pace", "p50", "p95", "p99", "thread CPU", "process CPU"):
