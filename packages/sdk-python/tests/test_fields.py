@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from watchllm._enums import Status
-from watchllm._fields import BY_TYPE, Field, Fields, convert, one_of
+from watchllm._fields import BY_TYPE, Field, Fields, OneOf, convert
 from watchllm._redaction import FAILED, RedactionConfig, Rules, Walk
 
 NAN = float("nan")
@@ -180,7 +180,7 @@ def test_a_converter_that_fails_loses_the_field_and_nothing_else() -> None:
         raise RuntimeError("zoe@example.com")
 
     invalid: dict[str, str] = {}
-    fields = Fields(Field("a", fail, ""), Field("b", one_of(Status), "success"))
+    fields = Fields(Field("a", fail, ""), Field("b", OneOf(Status), "success"))
 
     assert convert({"a": 1, "b": "error"}, fields, Walk(), "", invalid) == {"a": "", "b": "error"}
     assert invalid == {"a": f"{FAILED} RuntimeError"}

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import breaches, log_call
+from hypothesis import given
+from hypothesis import strategies as st
 
-from watchllm import ErrorEvent, PerformanceAlertEvent, PromptCallEvent, Status
+from watchllm import ErrorEvent, PerformanceAlertEvent, PromptCallEvent, RedactionConfig, Status
 from watchllm._config import load
 from watchllm._encoding import Encoder
 from watchllm._pipeline import Pipeline
+from watchllm._redaction import Walk, rules_of
 from watchllm.testing import ManualClock
 
 if TYPE_CHECKING:
@@ -25,16 +28,18 @@ NOW = "2025-11-24T16:00:00.000000Z"
 
 def processed(event: Any, **options: Any) -> dict[str, Any] | None:
     """Return an event as it would be sent, None if it would not."""
-    clock = ManualClock()
     config, _ = load({"api_key": "k", "project_id": "p", **options}, {})
-    pipeline = Pipeline(config, clock, Encoder())
-    encoded = pipeline.process(event.event_type.value, event.to_wire(), "id-1")
+    pipeline = Pipeline(config, Encoder())
+    encoded = pipeline.process(
+        event.event_type.value, event.to_wire(), "id-1", ManualClock().time_ns()
+    )
     if encoded is None:
         return None
-    wire: dict[str, Any] = json.loads(pipeline.unpack(encoded.record))
+    record, redactions = encoded
+    wire: dict[str, Any] = json.loads(pipeline.unpack(record))
     assert breaches(wire) == []
-    assert (encoded.event_id, encoded.run_id) == (wire["event_id"], wire["run_id"])
-    assert encoded.redactions == wire.get("redactions", {})
+    assert wire["event_id"] == "id-1"
+    assert redactions == wire.get("redactions", {})
     return wire
 
 
@@ -200,11 +205,13 @@ def test_an_empty_environment_of_an_event_is_the_clients() -> None:
 def test_a_timestamp_of_none_is_the_moment_of_logging() -> None:
     """What gives no moment is stamped like any other event."""
     config, _ = load({"api_key": "k", "project_id": "p"}, {})
-    pipeline = Pipeline(config, ManualClock(), Encoder())
-    encoded = pipeline.process("error", {"error": "x", "run_id": "r", "timestamp": None}, "id-1")
+    pipeline = Pipeline(config, Encoder())
+    encoded = pipeline.process(
+        "error", {"error": "x", "run_id": "r", "timestamp": None}, "id-1", ManualClock().time_ns()
+    )
     assert encoded is not None
 
-    assert json.loads(pipeline.unpack(encoded.record))["timestamp"] == NOW
+    assert json.loads(pipeline.unpack(encoded[0]))["timestamp"] == NOW
 
 
 class Odd(str):
@@ -238,12 +245,12 @@ def test_memory_without_redaction_postpones_the_work_and_changes_nothing(
         config, _ = load(
             {"api_key": "k", "project_id": "p", "redact_pii": False, "durability": durability}, {}
         )
-        pipeline = Pipeline(config, ManualClock(), Encoder())
-        encoded = pipeline.process("prompt_call", dict(values), "id-1")
+        pipeline = Pipeline(config, Encoder())
+        encoded = pipeline.process("prompt_call", dict(values), "id-1", ManualClock().time_ns())
         assert encoded is not None
-        assert encoded.event_id == "id-1"
-        events.append(json.loads(pipeline.unpack(encoded.record)))
+        events.append(json.loads(pipeline.unpack(encoded[0])))
 
+    assert events[0]["event_id"] == "id-1"
     assert events[0] == events[1]
     assert events[0]["model"] == "m"
 
@@ -259,3 +266,48 @@ def test_a_postponed_event_is_a_snapshot(make_app: Callable[..., App]) -> None:
 
     event = app.sent_one()
     assert (event["tags"], event["response_metadata"]) == (["a"], {"k": 1})
+
+
+@pytest.mark.parametrize("options", [{}, {"redact_pii": RedactionConfig(kinds=["EMAIL", "IBAN"])}])
+@given(
+    texts=st.lists(
+        st.one_of(
+            st.text(min_size=150, max_size=300),
+            st.sampled_from(
+                [
+                    "clean " * 60,
+                    "é" * 250,
+                    f"{'x ' * 120}write to ada@example.com",
+                    f"4111 1111 1111 1111{' y' * 120}",
+                    f"{'z' * 220}4111 1111",
+                    f"1111 1111{'z' * 220}",
+                    f"{'z ' * 120}ada@",
+                    f"example.com{' z' * 120}",
+                ]
+            ),
+        ),
+        min_size=2,
+        max_size=2,
+    )
+)
+def test_one_look_at_all_texts_finds_what_a_look_at_each_does(
+    options: dict[str, Any], texts: list[str]
+) -> None:
+    """The long texts of an event are redacted as if each were alone."""
+    rules = rules_of(options.get("redact_pii", True))
+    rules.load()
+    alone = [Walk(rules).text(text) for text in texts]
+    wire = processed(call(prompt=texts[0], response=texts[1]), **options)
+    assert wire is not None
+
+    assert [wire["prompt"], wire["response"]] == alone
+
+
+def test_a_run_without_a_name_is_none_even_if_an_empty_label_is_known() -> None:
+    """What was learned of other fields lets no empty run id through."""
+    assert processed(call(model="")) is not None
+    wire = processed(call(run_id=""))
+
+    assert wire is not None
+    assert wire["run_id"] == "id-1"
+    assert "run_id" in wire["invalid_fields"]

@@ -98,7 +98,7 @@ class WatchLLMClient:
         self._ids = IdSource(clock)
         self._stats = Stats()
         self._disabled = None if self._config.enabled else "disabled"
-        self._pipeline = Pipeline(self._config, clock, Encoder(optional("orjson")))
+        self._pipeline = Pipeline(self._config, Encoder(optional("orjson")))
         self._spool, orphans = self._open_spool(clock)
         self._delivery = Delivery(
             self._config,
@@ -372,7 +372,9 @@ class WatchLLMClient:
 
     def _log(self, event_type: str, values: dict[str, Any], event: Event | None = None) -> str:
         """Take an event through all steps; whatever fails in here is counted, never raised."""
-        event_id = self._ids.new()
+        ids = self._ids
+        time_ns = ids.now()
+        event_id = ids.new(time_ns)
         try:
             if self._disabled is not None:
                 self._stats.reject(self._disabled)
@@ -382,17 +384,18 @@ class WatchLLMClient:
                 given = event.event_id
                 if isinstance(given, str) and given:
                     event_id = self._pipeline.own_id(given)
-            encoded = self._pipeline.process(event_type, values, event_id)
+            encoded = self._pipeline.process(event_type, values, event_id, time_ns)
             if encoded is None:
                 self._stats.count("sampled_out")
                 return event_id
-            if encoded.redactions:
-                self._stats.redact(encoded.redactions)
-            if not self._delivery.submit(encoded.record):
+            record, redactions = encoded
+            if redactions:
+                self._stats.redact(redactions)
+            if not self._delivery.submit(record):
                 self._stats.reject("closed")
                 self._problems.report("closed", "Events logged after close() are dropped.")
             elif self._logger.isEnabledFor(DEBUG):
-                self._logger.debug("logged %s %s run=%s", event_type, event_id, encoded.run_id)
+                self._logger.debug("logged %s %s", event_type, event_id)
         except Exception as failure:
             self._stats.reject("internal_error")
             self._problems.report(

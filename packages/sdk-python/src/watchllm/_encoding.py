@@ -22,7 +22,7 @@ _MARKER = b" [TRUNCATED: larger than the collector takes]"
 _JSON = ord("J")
 
 
-def _standard() -> Callable[[Any], bytes]:
+def _standard() -> Callable[[Any], str]:
     """Return the encoder of the standard library, without what JSONEncoder does for each call."""
     from json import JSONEncoder, encoder
 
@@ -31,10 +31,10 @@ def _standard() -> Callable[[Any], bytes]:
     )
     make = getattr(encoder, "c_make_encoder", None)
     if make is None:  # pragma: no cover - an interpreter without the C module
-        return lambda value: kept.encode(value).encode()
+        return kept.encode
     quoted = encoder.encode_basestring
     in_c = make(None, kept.default, quoted, None, ":", ",", False, False, False)
-    return lambda value: "".join(in_c(value, 0)).encode()
+    return lambda value: "".join(in_c(value, 0))
 
 
 class Encoder:
@@ -44,22 +44,22 @@ class Encoder:
     """
 
     def __init__(self, orjson: Any = None) -> None:
-        self.fast = orjson is not None
-        self.dumps: Callable[[Any], bytes] = orjson.dumps if self.fast else _standard()
+        self._fast: Callable[[Any], bytes] | None = orjson.dumps if orjson is not None else None
+        self.text = _standard()
 
     def record(self, head: str, fields: dict[str, Any], texts: dict[str, str]) -> bytes:
         """Return the record of an event.
 
         `head` is the beginning of its JSON, up to a comma; `fields` are the rest, at least one,
-        without the long `texts`.
+        without the long `texts`. `fields` may be changed.
         """
-        if self.fast:
-            data = b"J" + head.encode() + self.dumps({**fields, **texts})[1:]
+        if self._fast is not None:
+            fields.update(texts)
+            data = b"J%b%b" % (head.encode(), self._fast(fields)[1:])
         else:
-            start = head.encode()
-            rest = self.dumps(fields)
-            line = f"T{len(start) + len(rest) - 1}"
-            parts = [b"", start, rest[1:]]
+            event = (head + self.text(fields)[1:]).encode()
+            line = f"T{len(event)}"
+            parts = [b"", event]
             for name, text in texts.items():
                 part = text.encode()
                 line += f" {name} {len(part)}"
@@ -81,7 +81,7 @@ def dumps(value: Any) -> str:
     global _encoder  # noqa: PLW0603 - made when first needed: it imports json
     if _encoder is None:
         _encoder = Encoder()
-    return _encoder.dumps(value).decode()
+    return _encoder.text(value)
 
 
 def unpack(record: bytes) -> bytes:

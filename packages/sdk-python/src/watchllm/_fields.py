@@ -19,6 +19,7 @@ from watchllm._enums import (
 )
 from watchllm._exceptions import describe_exception
 from watchllm._redaction import FAILED, Walk
+from watchllm._redaction._rules import SHORT
 from watchllm._redaction._walk import LARGEST_INT, LONGEST_TEXT_BYTES, clip
 
 TYPE_CHECKING = False
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 MOST_TOOL_CALLS = 1_000
 MOST_NOTES = 100
 FEW = 50
+_ONLY_TEXTS = frozenset((str,))
+_OWN = ("event_id", "event_type", "project_id", "run_id", "timestamp", "env", "client")
+_OURS_ALONE = frozenset((*_OWN, "sample_rate", "redactions", "invalid_fields"))
 
 
 class Misfit(Exception):  # noqa: N818 - it is no error: it says what a field takes
@@ -77,45 +81,52 @@ def whole(value: Any, walk: Walk, path: str, invalid: Invalid) -> int:
     return number
 
 
-def number_from(lowest: float | None, highest: float | None = None) -> Convert:
-    """Return the converter of a finite number within bounds."""
-    expected = "a number"
-    if lowest is not None:
-        expected += f" >= {lowest:g}" if highest is None else f" from {lowest:g} to {highest:g}"
+class Number:
+    """Convert to a finite number within bounds."""
 
-    def number(value: Any, walk: Walk, path: str, invalid: Invalid) -> float | int:
+    def __init__(self, lowest: float | None, highest: float | None = None) -> None:
+        self._expected = "a number"
+        if lowest is not None:
+            self._expected += (
+                f" >= {lowest:g}" if highest is None else f" from {lowest:g} to {highest:g}"
+            )
+        self._lowest = -math.inf if lowest is None else lowest
+        self._highest = math.inf if highest is None else highest
+        self.takes_all_from_0 = self._lowest <= 0 and highest is None
+
+    def __call__(self, value: Any, walk: Walk, path: str, invalid: Invalid) -> float | int:
+        """Return the number."""
         kind = type(value)
         if kind is float or (kind is int and -LARGEST_INT <= value <= LARGEST_INT):
             found: float | int = value
         elif isinstance(value, (bool, str, bytes)):
-            raise Misfit(expected)
+            raise Misfit(self._expected)
         else:
             try:
                 found = float(value)
             except (TypeError, ValueError, OverflowError):
-                raise Misfit(expected) from None
-        if not math.isfinite(found):
-            raise Misfit(expected)
-        if (lowest is not None and found < lowest) or (highest is not None and found > highest):
-            raise Misfit(expected)
+                raise Misfit(self._expected) from None
+        if not (math.isfinite(found) and self._lowest <= found <= self._highest):
+            raise Misfit(self._expected)
         return found
 
-    return number
 
+class OneOf:
+    """Convert to one of an enum's values; `found` has each by its member and by its text."""
 
-def one_of(enum: type[Enum]) -> Convert:
-    """Return the converter of an enum's values."""
-    values = {str(member.value): str(member.value) for member in enum}
-    expected = "one of " + ", ".join(values)
+    def __init__(self, enum: type[Enum]) -> None:
+        self.found: dict[Any, str] = {}
+        for member in enum:
+            # Both: the hash of a member is another than that of its value.
+            self.found[member] = self.found[str(member.value)] = str(member.value)
+        self._expected = "one of " + ", ".join(str(member.value) for member in enum)
 
-    def choice(value: Any, walk: Walk, path: str, invalid: Invalid) -> str:
-        # As text first: an enum's own hash is another than that of its value.
-        found = values.get(str.__str__(value)) if isinstance(value, str) else None
+    def __call__(self, value: Any, walk: Walk, path: str, invalid: Invalid) -> str:
+        """Return the value as text."""
+        found = self.found.get(str.__str__(value)) if isinstance(value, str) else None
         if found is None:
-            raise Misfit(expected)
+            raise Misfit(self._expected)
         return found
-
-    return choice
 
 
 def mapping(value: Any, walk: Walk, path: str, invalid: Invalid) -> dict[str, Any]:
@@ -128,12 +139,14 @@ def mapping(value: Any, walk: Walk, path: str, invalid: Invalid) -> dict[str, An
 
 def texts(value: Any, walk: Walk, path: str, invalid: Invalid) -> list[str]:
     """Return a list of texts; a single text becomes a list of one."""
+    if type(value) is list and len(value) < FEW and _ONLY_TEXTS.issuperset(map(type, value)):
+        if walk.known()[0].issuperset(value):
+            return value.copy()
+        return [walk.text(item) for item in value]
     if isinstance(value, str):
         return [walk.text(value)]
     if not isinstance(value, (list, tuple, AbstractSet)):
         raise Misfit("a list of texts")
-    if type(value) is list and len(value) < FEW and all(type(item) is str for item in value):
-        return [walk.text(item) for item in value]
     copies = walk.value(list(value))
     return [
         item if isinstance(item, str) else "None" if item is None else dumps(item)
@@ -175,9 +188,22 @@ def tool_calls(value: Any, walk: Walk, path: str, invalid: Invalid) -> list[dict
 
 
 class Field:
-    """One field: its name, its converter, and for a required one the value that means unknown."""
+    """One field: its name, its converter, and for a required one the value that means unknown.
 
-    __slots__ = ("convert", "is_text", "name", "neutral", "required")
+    Numbers of the types in `numbers` from 0 to `LARGEST_INT` are taken as they are, and of
+    `choices` what they lead to.
+    """
+
+    __slots__ = (
+        "choices",
+        "convert",
+        "is_label",
+        "is_text",
+        "name",
+        "neutral",
+        "numbers",
+        "required",
+    )
 
     def __init__(self, name: str, convert: Convert, neutral: Any = None) -> None:
         self.name = name
@@ -185,14 +211,23 @@ class Field:
         self.neutral = neutral
         self.required = neutral is not None
         self.is_text = convert is text
+        self.is_label = convert is label
+        self.numbers: tuple[type, ...] = (int,) if convert is whole else ()
+        if isinstance(convert, Number) and convert.takes_all_from_0:
+            self.numbers = (int, float)
+        self.choices = convert.found if isinstance(convert, OneOf) else None
 
 
 class Fields:
-    """The fields of one object, by name, and those among them that it must have."""
+    """The fields of one object, by name, and those among them that it must have.
 
-    __slots__ = ("by_name", "required")
+    Those in `left_out` are nobody's but ours to fill in.
+    """
 
-    def __init__(self, *fields: Field) -> None:
+    __slots__ = ("by_name", "left_out", "required")
+
+    def __init__(self, *fields: Field, left_out: frozenset[str] = frozenset()) -> None:
+        self.left_out = left_out
         self.by_name = {field.name: field for field in fields}
         self.required = {field.name: field for field in fields if field.required}
 
@@ -213,30 +248,46 @@ def convert(
     out: dict[str, Any] = {}
     others: dict[Any, Any] | None = None
     by_name = fields.by_name
+    known_texts, known_labels = walk.known()
+    together = long_texts if walk.at_once else None
     for name, value in values.items():
         if value is None:
             continue
         field = by_name.get(name)
         if field is None:
-            others = others or {}
-            others[name] = value
+            if name not in fields.left_out:
+                others = others or {}
+                others[name] = value
             continue
-        if walk.skips:
-            walk.enter(path + name)
-        try:
-            if field.is_text and type(value) is str:
-                copy = walk.text(value)
-                if long_texts is not None and len(copy) >= LONG_TEXT_CHARACTERS:
-                    long_texts[name] = copy
-                else:
+        # What most events are made of is taken here: a call for each field costs more than the rest.
+        kind = type(value)
+        if kind is str:
+            if field.is_text:
+                length = len(value)
+                if length <= SHORT:
+                    if value in known_texts:
+                        out[name] = value
+                        continue
+                elif length >= LONG_TEXT_CHARACTERS and together is not None:
+                    together[name] = value
+                    continue
+            elif field.is_label and len(value) <= SHORT and value in known_labels:
+                out[name] = value
+                continue
+        elif field.choices is not None:
+            if kind in _ENUMS:
+                copy = field.choices.get(value)
+                if copy is not None:
                     out[name] = copy
-            else:
-                out[name] = field.convert(value, walk, path + name, invalid)
-        except Misfit as misfit:
-            invalid[path + name] = f"expected {misfit}, got {walk.describe(value)}"
-        except Exception as failure:
-            # Fail closed: the field is lost, never sent as it was.
-            invalid[path + name] = f"{FAILED} {type(failure).__name__}"
+                    continue
+        elif kind in field.numbers and 0 <= value <= LARGEST_INT:
+            out[name] = value
+            continue
+        _convert_one(field, value, walk, path, invalid, out, long_texts)
+    if together and not walk.passes(together):
+        for name, value in together.copy().items():
+            del together[name]
+            _convert_one(by_name[name], value, walk, path, invalid, out, together)
     for name, field in fields.required.items():
         if name not in out and not (long_texts and name in long_texts):
             neutral = field.neutral
@@ -251,11 +302,37 @@ def convert(
     return out
 
 
-_milliseconds = number_from(0)
-_status = Field("status", one_of(Status), Status.SUCCESS.value)
+def _convert_one(
+    field: Field,
+    value: Any,
+    walk: Walk,
+    path: str,
+    invalid: Invalid,
+    out: dict[str, Any],
+    long_texts: dict[str, str] | None,
+) -> None:
+    name = field.name
+    if walk.skips:
+        walk.enter(path + name)
+    try:
+        copy = field.convert(value, walk, path + name, invalid)
+        if field.is_text and long_texts is not None and len(copy) >= LONG_TEXT_CHARACTERS:
+            long_texts[name] = copy
+        else:
+            out[name] = copy
+    except Misfit as misfit:
+        invalid[path + name] = f"expected {misfit}, got {walk.describe(value)}"
+    except Exception as failure:
+        # Fail closed: the field is lost, never sent as it was.
+        invalid[path + name] = f"{FAILED} {type(failure).__name__}"
+
+
+_ENUMS = frozenset((AlertType, AssertionType, DetectionMethod, Severity, Status, StepType))
+_milliseconds = Number(0)
+_status = Field("status", OneOf(Status), Status.SUCCESS.value)
 _latency = Field("latency_ms", _milliseconds, 0)
 _error = Field("error", error_info)
-_severity = one_of(Severity)
+_severity = OneOf(Severity)
 
 _ERROR_INFO = Fields(
     Field("message", text, ""),
@@ -289,17 +366,18 @@ BY_TYPE: dict[str, Fields] = {
         Field("tokens_output", whole, 0),
         _latency,
         _status,
-        Field("cost_estimate_usd", number_from(0)),
+        Field("cost_estimate_usd", Number(0)),
         Field("prompt_template_id", text),
         Field("response_metadata", mapping),
         Field("tool_calls", tool_calls),
         _error,
+        left_out=_OURS_ALONE,
     ),
     EventType.AGENT_STEP.value: Fields(
         *COMMON,
         Field("step_number", whole, 0),
         Field("step_name", text, ""),
-        Field("step_type", one_of(StepType), StepType.REASONING.value),
+        Field("step_type", OneOf(StepType), StepType.REASONING.value),
         Field("input_data", mapping, {}),
         Field("output_data", mapping, {}),
         Field("reasoning", text),
@@ -307,36 +385,41 @@ BY_TYPE: dict[str, Fields] = {
         _latency,
         _status,
         _error,
+        left_out=_OURS_ALONE,
     ),
     EventType.ERROR.value: Fields(
         *COMMON,
         Field("error", error_info, {"message": ""}),
         Field("context", mapping),
         Field("stack_trace", text),
+        left_out=_OURS_ALONE,
     ),
     EventType.ASSERTION_FAILED.value: Fields(
         *COMMON,
         Field("assertion_name", text, ""),
-        Field("assertion_type", one_of(AssertionType), AssertionType.CUSTOM.value),
+        Field("assertion_type", OneOf(AssertionType), AssertionType.CUSTOM.value),
         Field("expected", anything, ""),
         Field("actual", anything, ""),
         Field("severity", _severity, Severity.MEDIUM.value),
+        left_out=_OURS_ALONE,
     ),
     EventType.HALLUCINATION_DETECTED.value: Fields(
         *COMMON,
-        Field("detection_method", one_of(DetectionMethod), DetectionMethod.HEURISTIC.value),
-        Field("confidence_score", number_from(0, 1), 0),
+        Field("detection_method", OneOf(DetectionMethod), DetectionMethod.HEURISTIC.value),
+        Field("confidence_score", Number(0, 1), 0),
         Field("flagged_content", text, ""),
         Field("ground_truth", text),
         Field("recommendations", texts, []),
+        left_out=_OURS_ALONE,
     ),
     EventType.PERFORMANCE_ALERT.value: Fields(
         *COMMON,
-        Field("alert_type", one_of(AlertType), AlertType.LATENCY_SPIKE.value),
-        Field("threshold", number_from(None), 0),
-        Field("actual_value", number_from(None), 0),
+        Field("alert_type", OneOf(AlertType), AlertType.LATENCY_SPIKE.value),
+        Field("threshold", Number(None), 0),
+        Field("actual_value", Number(None), 0),
         Field("window_minutes", whole, 0),
         Field("affected_models", texts, []),
         Field("severity", _severity),
+        left_out=_OURS_ALONE,
     ),
 }

@@ -16,39 +16,23 @@ from watchllm._version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Dict, Tuple
 
     from watchllm._config import Config
     from watchllm._context import Run
     from watchllm._encoding import Encoder
-    from watchllm._runtime import Clock
+
+    Encoded = Tuple[bytes, Dict[str, int]]  # the record of an event, and what was replaced in it
 
 FIRST_YEAR, LAST_YEAR = 1970, 2261  # what the contract allows
-_OWN = ("event_id", "event_type", "project_id", "run_id", "timestamp", "env", "client")
-_OURS_ALONE = frozenset((*_OWN, "sample_rate", "redactions", "invalid_fields"))
 _MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"
-
-
-class Encoded:
-    """An event ready for the spool."""
-
-    __slots__ = ("event_id", "record", "redactions", "run_id")
-
-    def __init__(
-        self, record: bytes, event_id: str, run_id: object, redactions: dict[str, int]
-    ) -> None:
-        self.record = record
-        self.event_id = event_id
-        self.run_id = run_id
-        self.redactions = redactions
 
 
 class Pipeline:
     """Turn events into records under one client's settings. Safe to use from any thread."""
 
-    def __init__(self, config: Config, clock: Clock, encoder: Encoder) -> None:
+    def __init__(self, config: Config, encoder: Encoder) -> None:
         self._config = config
-        self._clock = clock
         self._encoder = encoder
         with importing:
             self._rules = rules_of(config.redact_pii)
@@ -67,7 +51,9 @@ class Pipeline:
         """Return the id that an event came with, as it may be sent."""
         return Walk(self._rules).label(given) if self._config.redact_pii else given
 
-    def process(self, event_type: str, values: dict[str, Any], event_id: str) -> Encoded | None:
+    def process(
+        self, event_type: str, values: dict[str, Any], event_id: str, time_ns: int
+    ) -> Encoded | None:
         """Return the event encoded, or None if its run is sampled out. Changes `values`."""
         run = current_run()
         if run is not None:
@@ -79,16 +65,16 @@ class Pipeline:
             if not share:
                 return None
         if self._later and share == 1.0:
-            record = self._postponed(event_type, values, event_id)
+            record = self._postponed(event_type, values, event_id, time_ns)
             if record is not None:
-                return Encoded(record, event_id, values.get("run_id"), {})
-        return self._encoded(event_type, values, event_id, self._clock.time_ns(), share)
+                return record, {}
+        return self._encoded(event_type, values, event_id, time_ns, share)
 
     def unpack(self, record: bytes) -> bytes:
         """Return the event of a record as JSON; raises ValueError if it is no record."""
         if record[:1] == b"M":
             event_type, event_id, time_ns, values = marshal.loads(record[1:])  # noqa: S302 - it never left this process
-            record = self._encoded(event_type, values, event_id, time_ns, 1.0).record
+            record = self._encoded(event_type, values, event_id, time_ns, 1.0)[0]
         return unpack(record)
 
     def _share(self, event_type: str, values: dict[str, Any], event_id: str) -> float:
@@ -100,7 +86,10 @@ class Pipeline:
             values["status"] if isinstance(values.get("status"), str) else None,
         )
 
-    def _postponed(self, event_type: str, values: dict[str, Any], event_id: str) -> bytes | None:
+    @staticmethod
+    def _postponed(
+        event_type: str, values: dict[str, Any], event_id: str, time_ns: int
+    ) -> bytes | None:
         """Return a snapshot of an event of plain values, None if it holds anything else.
 
         marshal takes exactly the types that it gives back, and copies them in one go.
@@ -109,7 +98,7 @@ class Pipeline:
         if type(status) is Status:
             values["status"] = status.value
         try:
-            data = marshal.dumps((event_type, event_id, self._clock.time_ns(), values))
+            data = marshal.dumps((event_type, event_id, time_ns, values))
         except ValueError:
             return None
         return b"M" + data if len(data) < LARGEST_EVENT_BYTES else None
@@ -121,7 +110,9 @@ class Pipeline:
         config = self._config
         walk = Walk(self._rules)
         invalid: dict[str, str] = {}
-        run_id = self._run_id(values.pop("run_id", None), event_id, walk, invalid)
+        run_id = values.pop("run_id", None)
+        if type(run_id) is not str or not run_id or run_id not in walk.known()[1]:
+            run_id = self._run_id(run_id, event_id, walk, invalid)
         when = timestamp(time_ns)
         if "timestamp" in values:
             when = self._timestamp(values.pop("timestamp"), when, walk, invalid)
@@ -130,8 +121,6 @@ class Pipeline:
             env = walk.label(values.pop("env")) or env
         if config.release and values.get("release") is None:
             values["release"] = config.release
-        if not values.keys().isdisjoint(_OURS_ALONE):
-            values = {name: value for name, value in values.items() if name not in _OURS_ALONE}
         texts: dict[str, str] = {}
         wire = convert(values, BY_TYPE[event_type], walk, "", invalid, texts)
         wire["run_id"] = run_id
@@ -144,13 +133,14 @@ class Pipeline:
             wire["invalid_fields"] = dict(list(invalid.items())[:MOST_NOTES])
         if share < 1.0:
             wire["sample_rate"] = share
-        shown = event_id if _needs_no_escape(event_id) else dumps(event_id)[1:-1]
+        shown = event_id
+        if '"' in shown or "\\" in shown or not shown.isprintable():
+            shown = dumps(shown)[1:-1]
         head = (
             f'{{"event_id":"{shown}","event_type":"{event_type}","timestamp":"{when}",'
             f"{self._same_in_all},"
         )
-        record = self._encoder.record(head, wire, texts)
-        return Encoded(record, event_id, run_id, walk.counts)
+        return self._encoder.record(head, wire, texts), walk.counts
 
     @staticmethod
     def _run_id(run_id: Any, event_id: str, walk: Walk, invalid: dict[str, str]) -> str:
@@ -186,10 +176,6 @@ def _inherit(values: dict[str, Any], run: Run) -> None:
         values["user_id"] = run.user_id
     if run.tags and values.get("tags") is None:
         values["tags"] = list(run.tags)
-
-
-def _needs_no_escape(text: str) -> bool:
-    return text.isprintable() and '"' not in text and "\\" not in text
 
 
 def _utc(value: Any) -> str:

@@ -78,16 +78,17 @@ class IdSource:
     def __init__(self, clock: Clock) -> None:
         from random import getrandbits  # it seeds itself anew in a child
 
-        self._now = clock.time_ns
+        # The machine's clock is asked at once: a method of ours around it takes half as long again.
+        self.now = time.time_ns if type(clock) is Clock else clock.time_ns
         self._getrandbits = getrandbits
         self._lock = threading.RLock()
         self._last = 0
         call_after_fork(self)
 
-    def new(self) -> str:
-        """Return an id as text."""
+    def new(self, time_ns: int | None = None) -> str:
+        """Return an id as text, of this moment if none is given."""
         chance = self._getrandbits(73)
-        start = (self._now() // 1_000_000) << 12 | chance >> 62
+        start = ((time_ns or self.now()) // 1_000_000) << 12 | chance >> 62
         with self._lock:
             if start <= self._last:
                 start = self._last + 1

@@ -49,7 +49,14 @@ class CardDetector:
 
     def may_find(self, text: str) -> bool:
         """Say whether there can be a card in an ASCII text; made for texts without one."""
-        return _is_escaped(text) or _ENOUGH in text.encode().translate(_MARKS)
+        if _is_escaped(text):
+            return True
+        data = text.encode()
+        # A row of blanks or points is enough for the first look; the second takes longer.
+        # From the end the search takes half the time: it leaps over what is no digit.
+        return data.translate(_MARKS).rfind(_ENOUGH) >= 0 and _ENOUGH in data.translate(
+            _MARKS, _DELETE
+        )
 
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of cards in a folded text, in order and apart from each other."""

@@ -47,7 +47,7 @@ _MOST_KNOWN = 4_096
 _MOST_ROUNDS = 8
 _INDEPENDENT = 2  # addresses and cards hide each other only where they touch; others look further
 _BLANKS = " \n\t"
-_NO_TEXTS: frozenset[str] = frozenset()
+NO_TEXTS: frozenset[str] = frozenset()
 
 
 class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at run time
@@ -73,7 +73,7 @@ class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at ru
     def __init__(self, detectors: Sequence[Detector] | RedactionConfig) -> None:
         self._detectors: tuple[Detector, ...] | None = None
         self._steps: tuple[Step, ...] = ()
-        self.deny: frozenset[str] = _NO_TEXTS
+        self.deny: frozenset[str] = NO_TEXTS
         self.skip: Skip = {}
         self.looks: tuple[Callable[[str], bool], ...] = ()
         self.clean: set[str] = set()

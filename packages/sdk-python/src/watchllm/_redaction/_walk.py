@@ -14,7 +14,7 @@ from enum import Enum
 from itertools import islice
 
 from watchllm._redaction._config import normal_key
-from watchllm._redaction._rules import DEFAULT_DETECTORS, NOTHING, SHORT, Rules
+from watchllm._redaction._rules import DEFAULT_DETECTORS, NO_TEXTS, NOTHING, SHORT, Rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class Walk:
 
     Never changes what it is given, never raises for it, and is bounded in depth, nodes and text.
     `counts` says how many findings of each kind were replaced, `skips` whether there are paths at
-    which nothing is: then `enter` says where the next value stands.
+    which nothing is: then `enter` says where the next value stands. `at_once` says whether `passes`
+    can tell anything.
     """
 
     __slots__ = (
@@ -55,6 +56,7 @@ class Walk:
         "_plain",
         "_rules",
         "_skip",
+        "at_once",
         "counts",
         "skips",
     )
@@ -66,6 +68,7 @@ class Walk:
         self._plain = rules.plain
         self._skip: Skip | None = rules.skip or None
         self.skips = self._skip is not None
+        self.at_once = not self.skips and bool(rules.looks)
         self._nodes = MOST_NODES
         self._characters = MOST_CHARACTERS
         self._path: set[int] = set()
@@ -83,6 +86,23 @@ class Walk:
         self._rules = NOTHING if at is True else self._given
         self._clean, self._plain = self._rules.clean, self._rules.plain
         self._skip = at if isinstance(at, dict) else None
+
+    def known(self) -> tuple[set[str] | frozenset[str], set[str] | frozenset[str]]:
+        """Return the short texts and the labels that stay as they are, wherever they stand."""
+        rules = self._given
+        return (NO_TEXTS, NO_TEXTS) if self.skips else (rules.clean, rules.labels)
+
+    def passes(self, texts: Mapping[str, str]) -> bool:
+        """Say whether nothing is to be done to several texts, by one look at all of them."""
+        joined = "\n".join(texts.values())
+        length = len(joined)
+        if length > LONGEST_TEXT_BYTES or length > self._characters or not joined.isascii():
+            return False
+        for look in self._rules.looks:
+            if look(joined):
+                return False
+        self._characters -= length
+        return True
 
     def text(self, text: str, longest: int = LONGEST_TEXT_BYTES) -> str:
         """Return a text that UTF-8 can hold, redacted, and cut at `longest` bytes with a marker."""
@@ -123,12 +143,12 @@ class Walk:
         kind = type(value)
         if kind is str:
             return self.text(value)
-        if value is None or kind is bool:
-            return value
         if kind is int:
             return self._int(value)
         if kind is float:
             return value if math.isfinite(value) else _NOT_FINITE[str(value)]
+        if value is None or kind is bool:
+            return value
         if depth > DEEPEST:
             return f"[TRUNCATED: nested more than {DEEPEST} levels deep]"
         if id(value) in self._path:
