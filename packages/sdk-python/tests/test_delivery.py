@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
 from conftest import adds_up, log_call, prompts
 
 from watchllm.testing import (
@@ -22,7 +23,6 @@ from watchllm.testing import (
 if TYPE_CHECKING:
     from typing import Callable
 
-    import pytest
     from conftest import App
 
     MakeApp = Callable[..., App]
@@ -60,6 +60,23 @@ def test_later_batches_have_an_interval_of_their_own(make_app: MakeApp) -> None:
     assert app.client.flush()
 
     assert prompts(app) == ["0", "1", "2"]
+
+
+def test_a_batch_that_fills_right_after_another_waits_for_a_tenth_of_a_second(
+    make_app: MakeApp,
+) -> None:
+    """An app that logs steadily makes ten requests a second of it, not one for each batch_size."""
+    clock = ManualClock()
+    app = make_app(clock=clock, batch_size=1)
+    log_call(app.client, prompt="0")
+    app.transport.wait_for_events(1)
+    for n in (1, 2, 3):
+        log_call(app.client, prompt=f"{n}")
+    moved = clock.advance_to_deadline()
+    app.transport.wait_for_events(4)
+
+    assert moved == pytest.approx(0.1)
+    assert [body.count(b'"event_id"') for body in app.transport.bodies] == [1, 3]
 
 
 def test_under_backlog_batches_grow_to_what_the_server_advertises(make_app: MakeApp) -> None:

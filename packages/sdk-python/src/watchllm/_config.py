@@ -208,7 +208,8 @@ SETTINGS = (
     Setting(
         "batch_size",
         10,
-        "Send as soon as this many events wait, from 1 to 500. Larger batches go under backlog.",
+        "Send as soon as this many events wait, from 1 to 500, ten times a second at most. Larger"
+        " batches go under backlog.",
         _batch,
         _parse_integer,
     ),

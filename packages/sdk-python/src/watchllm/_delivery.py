@@ -27,6 +27,7 @@ PROBE_EVENTS = 10
 # How long a call waits while the collector takes what is sent, by how full the spool is: the worker
 # and the app share one interpreter, and an app that never pauses would be faster for ever.
 PAUSES = ((0.9, 0.02), (0.75, 0.005), (0.0, 0.001))
+REST_SECONDS = 0.1  # from one request to the next that nothing urges: a request costs many events
 SLOW_SECONDS = 1.0  # that a request takes, from which on the collector counts as failing
 _DELIVERY = ("network", "unauthorised")  # the problems that a delivery solves
 
@@ -74,6 +75,7 @@ class Delivery:
         self._adopt_at = 0.0
         self._own_turn = True
         self._due_at: float | None = None  # when what waits must be sent
+        self._rested_at = 0.0  # when the last request is REST_SECONDS ago
         self._flush_to: Mark = (0, 0)  # events up to this mark are wanted at once
         self._retry_at = 0.0
         self._failures = 0
@@ -253,8 +255,8 @@ class Delivery:
 
     def next_at(self, now: float) -> float | None:
         """Return the moment of the next step, None if there is nothing to do."""
-        self._signalled = False
         waiting = self._spool.waiting()
+        self._signalled = waiting >= self._batch_size  # more of them change nothing
         if self._deadline is not None:
             too_late = max(now, self._retry_at) >= self._deadline
             return now if not waiting or too_late or self._parked else max(now, self._retry_at)
@@ -273,12 +275,10 @@ class Delivery:
 
     def _own_due(self, waiting: int, now: float) -> float:
         """Return when the events of this process are to be sent."""
-        hurry = (
-            waiting >= self._batch_size
-            or self._deadline is not None
-            or not self._spool.settled(self._flush_to)
-        )
-        return now if hurry or self._due_at is None else self._due_at
+        wanted = self._deadline is not None or not self._spool.settled(self._flush_to)
+        if wanted or waiting >= self._max_batch or self._due_at is None:
+            return now
+        return min(self._rested_at, self._due_at) if waiting >= self._batch_size else self._due_at
 
     def step(self) -> bool:
         """Send a batch, or adopt; False once the client is closed and nothing more is to be done.
@@ -355,6 +355,7 @@ class Delivery:
                 self._at_once = False
             if source is self._spool:
                 self._due_at = None
+                self._rested_at = self._clock.monotonic() + REST_SECONDS
             self._worker.condition.notify_all()
         if isinstance(outcome, Delivered):
             for kind in _DELIVERY:

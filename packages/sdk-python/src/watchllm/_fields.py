@@ -259,7 +259,7 @@ def convert(
                 others = others or {}
                 others[name] = value
             continue
-        # What most events are made of is taken here: a call for each field costs more than the rest.
+        # What most events are made of is taken here: a call for each field costs more than that.
         kind = type(value)
         if kind is str:
             if field.is_text:
