@@ -127,13 +127,17 @@ def _around(text: str, sign: str, found: list[tuple[int, int]]) -> None:
         right = at + len(sign)
         before, after = text[at - 1 : at], text[right : right + 1]
         if before and (after.isalnum() or after == "["):
-            start = _quoted(text, at, least) if before == '"' else _local(text, at, least, ascii_)
-            end = _domain(text, right, ascii_) if start < at else 0
+            end = _domain(text, right, ascii_)
             if end:
-                start = _without_lead_in(text, start, at, plain_domain=text[right:end].isascii())
-                if text[start:at].strip(_SYMBOLS):  # "`@app.route`" is a name in code
-                    found.append((start, end))
-                    right = end
+                start = (
+                    _quoted(text, at, least) if before == '"' else _local(text, at, least, ascii_)
+                )
+                if start < at:
+                    plain = text[right:end].isascii()
+                    start = _without_lead_in(text, start, at, plain_domain=plain)
+                    if text[start:at].strip(_SYMBOLS):  # "`@app.route`" is a name in code
+                        found.append((start, end))
+                        right = end
         least = right
         at = text.find(sign, right)
 
