@@ -11,7 +11,14 @@ from conftest import breaches, log_call
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchllm import ErrorEvent, PerformanceAlertEvent, PromptCallEvent, RedactionConfig, Status
+from watchllm import (
+    ErrorEvent,
+    PerformanceAlertEvent,
+    PromptCallEvent,
+    RedactionConfig,
+    Status,
+    StepType,
+)
 from watchllm._config import load
 from watchllm._encoding import Encoder
 from watchllm._pipeline import Pipeline
@@ -311,3 +318,22 @@ def test_a_run_without_a_name_is_none_even_if_an_empty_label_is_known() -> None:
     assert wire is not None
     assert wire["run_id"] == "id-1"
     assert "run_id" in wire["invalid_fields"]
+
+
+def test_a_member_of_another_enum_is_none_of_the_choices() -> None:
+    """A step type is no status, whichever enum of ours it is from."""
+    wire = processed(call(status=StepType.OUTPUT))
+
+    assert wire is not None
+    assert wire["status"] == "success"
+    assert "status" in wire["invalid_fields"]
+
+
+def test_an_id_of_any_characters_is_sent_as_it_is(make_app: Callable[..., App]) -> None:
+    """Quotes, backslashes and controls in an event's own id do not break its JSON."""
+    app = make_app()
+    event_id = 'a"b\\c\td\u2028'
+    app.client.log_event(call(event_id=event_id))
+    assert app.client.flush()
+
+    assert [event["event_id"] for event in app.transport.events] == [event_id]

@@ -64,8 +64,6 @@ def filled_label(value: Any, walk: Walk, path: str, invalid: Invalid) -> str:
 
 def whole(value: Any, walk: Walk, path: str, invalid: Invalid) -> int:
     """Return a count."""
-    if type(value) is int and 0 <= value <= LARGEST_INT:
-        return value
     expected = "an integer >= 0"
     try:
         if isinstance(value, float) and value.is_integer():
@@ -215,7 +213,7 @@ class Field:
         self.numbers: tuple[type, ...] = (int,) if convert is whole else ()
         if isinstance(convert, Number) and convert.takes_all_from_0:
             self.numbers = (int, float)
-        self.choices = convert.found if isinstance(convert, OneOf) else None
+        self.choices = convert.found if isinstance(convert, OneOf) else {}
 
 
 class Fields:
@@ -274,14 +272,12 @@ def convert(
             elif field.is_label and len(value) <= SHORT and value in known_labels:
                 out[name] = value
                 continue
-        elif field.choices is not None:
-            if kind in _ENUMS:
-                copy = field.choices.get(value)
-                if copy is not None:
-                    out[name] = copy
-                    continue
-        elif kind in field.numbers and 0 <= value <= LARGEST_INT:
-            out[name] = value
+        elif kind in field.numbers:
+            if 0 <= value <= LARGEST_INT:
+                out[name] = value
+                continue
+        elif kind in _ENUMS and value in field.choices:
+            out[name] = field.choices[value]
             continue
         _convert_one(field, value, walk, path, invalid, out, long_texts)
     if together and not walk.passes(together):
