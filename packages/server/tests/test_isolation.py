@@ -99,7 +99,7 @@ def crossing(new_account: Callable[[], Account], metadata: Metadata) -> Crossing
         tags=[MARK], release=MARK, model=MARK,
     )  # fmt: skip
     victim.send(event)
-    metadata.set_retention(victim.project, 4_321)
+    metadata.change_project(victim.project, retention_days=4_321)
     key, _ = metadata.create_key(victim.project, name=f"key {MARK}")
     return Crossing(victim, event["event_id"], key.id)
 

@@ -267,11 +267,11 @@ def test_a_project_keeps_its_events_as_long_as_it_is_told(fresh: Metadata) -> No
     project = fresh.create_project("shop")
     assert project.retention_days is None
 
-    assert fresh.set_retention("shop", 30).retention_days == 30
+    assert fresh.change_project("shop", retention_days=30).retention_days == 30
     assert fresh.create_project("b", retention_days=0).retention_days == 0
     for days, name in [(-1, "shop"), (36_501, "shop"), (7, "none")]:
         with pytest.raises(MetadataError):
-            fresh.set_retention(name, days)
+            fresh.change_project(name, retention_days=days)
 
     assert [found.retention_days for found in fresh.projects()] == [30, 0]
 

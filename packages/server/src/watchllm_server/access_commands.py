@@ -21,17 +21,25 @@ keys = typer.Typer(no_args_is_help=True, help=COMMANDS["keys"])
 _SCOPES = "What it may do, once for each: ingest, read, gateway, admin. Default: all but admin."
 _DAYS = "Days that its events are kept; 0 keeps them for ever. Default: the server's setting."
 _PROJECT = "Name or id of its project."
+_REDACT = (
+    "What is replaced in its events before they are stored: off, on (e-mail addresses and card "
+    "numbers), or kinds with commas between: EMAIL, CC, PHONE, SSN, IBAN, IP, SECRET. `default` is "
+    "on, but leaves what the WatchLLM SDK sends to the SDK's own setting."
+)
 
 
 @projects.command("create", help="Create a project.")
 def create_project(
     name: Annotated[str, typer.Argument(help="Its name; its id is made from it.")],
     retention_days: Annotated[int | None, typer.Option(metavar="DAYS", help=_DAYS)] = None,
+    redact: Annotated[str, typer.Option(help=_REDACT)] = "default",
     data_dir: DataDir = None,
 ) -> None:
     """Create a project and say how to get a key for it."""
     with open_metadata(data_dir) as metadata:
-        project = metadata.create_project(name, retention_days=retention_days)
+        project = metadata.create_project(
+            name, retention_days=retention_days, redact=_setting(redact)
+        )
     say(f"Created project {project.name!r} with the id {project.id}.")
     say(f"Make a key for it: watchllm keys create --project {project.id}")
 
@@ -41,9 +49,15 @@ def list_projects(data_dir: DataDir = None) -> None:
     """List the projects, the oldest first."""
     with open_metadata(data_dir) as metadata:
         found = metadata.projects()
-    rows = table("id", "name", "created (UTC)", "events kept")
+    rows = table("id", "name", "created (UTC)", "events kept", "redaction")
     for project in found:
-        rows.add_row(project.id, project.name, _minute(project.created_at), _kept(project))
+        rows.add_row(
+            project.id,
+            project.name,
+            _minute(project.created_at),
+            _kept(project),
+            _redaction(project),
+        )
     show(rows, "There is no project yet: watchllm projects create NAME")
 
 
@@ -58,8 +72,23 @@ def keep(
         raise MetadataError("DAYS must be a number of days, 0 or `default`.")
     with open_metadata(data_dir) as metadata:
         found = _project(metadata, project)
-        changed = metadata.set_retention(found.id, None if days == "default" else int(days))
+        changed = metadata.change_project(
+            found.id, retention_days=None if days == "default" else int(days)
+        )
     say(f"The events of project {changed.name!r} are kept: {_kept(changed)}.")
+
+
+@projects.command("set", help="Change a project's settings.")
+def set_project(
+    project: Annotated[str, typer.Argument(help="Its name or id.")],
+    redact: Annotated[str, typer.Option(help=_REDACT)],
+    data_dir: DataDir = None,
+) -> None:
+    """Set what is redacted; a running server heeds it within a second, for events to come."""
+    with open_metadata(data_dir) as metadata:
+        found = _project(metadata, project)
+        changed = metadata.change_project(found.id, redact=_setting(redact))
+    say(f"Redaction of project {changed.name!r}: {_redaction(changed)}.")
 
 
 @keys.command("create", help="Create a key and show it, this once.")
@@ -133,6 +162,16 @@ def _kept(project: Project) -> str:
     if project.retention_days is None:
         return "as the server is set"
     return f"{project.retention_days} days" if project.retention_days else "for ever"
+
+
+def _setting(redact: str) -> str | None:
+    return None if redact.strip().lower() == "default" else redact
+
+
+def _redaction(project: Project) -> str:
+    if project.redact is None:
+        return "on, but for the SDK's events"
+    return project.redact.replace(",", ", ")
 
 
 def _minute(moment: datetime) -> str:

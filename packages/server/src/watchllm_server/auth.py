@@ -150,4 +150,8 @@ class Authenticator:
 
     def project(self, authorization: str | None) -> str:
         """Return the project's id; raise the Problem that answers 401, 403, 429 or 503."""
-        return self._keyring.admit(authorization, self._scope).project_id
+        return self.grant(authorization).project_id
+
+    def grant(self, authorization: str | None) -> Grant:
+        """Return what the key opens; raise the Problem that answers 401, 403, 429 or 503."""
+        return self._keyring.admit(authorization, self._scope)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from watchllm._redaction._rules import rules_of
 from watchllm._redaction._walk import Walk
 
@@ -23,4 +25,8 @@ def redact(value: Any, config: RedactionConfig | None = None) -> Any:
     Without `config` e-mail addresses, card numbers and the values of keys such as `password` are
     replaced. Never raises for a value and never changes it. Safe to call from any thread.
     """
-    return Walk(rules_of(True if config is None else config)).value(value)
+    return Walk(rules_of(True) if config is None else _rules(config)).value(value)
+
+
+# The rules of a configuration take longer to make than most values to look at.
+_rules = lru_cache(maxsize=16)(rules_of)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence  # noqa: TC003 - msgspec reads the annotations
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
@@ -20,6 +21,7 @@ from watchllm_server.errors import (
 )
 from watchllm_server.metadata.keys import DEFAULT_SCOPES
 from watchllm_server.query.events import format_time
+from watchllm_server.redaction import OFF, ON
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 _MAX_BODY = 100_000
 _MAX_ID = 20_000
 _T = TypeVar("_T")
+Redact: TypeAlias = Literal["off", "on"] | Sequence[str]
+"""What is replaced in a project's events: the default kinds, or those of a list."""
 
 
 class NewProject(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,12 +47,17 @@ class NewProject(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     id: str | None = None
     retention_days: int | None = None
+    redact: Redact | None = None
 
 
 class ProjectChange(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of PATCH /v1/admin/projects/{project_id}: days, 0 for ever, null as the server."""
+    """The body of PATCH /v1/admin/projects/{project_id}: what is left out stays as it is.
 
-    retention_days: int | None
+    `retention_days` is in days, 0 for ever, null as the server. `redact` null is the default.
+    """
+
+    retention_days: int | UnsetType | None = UNSET
+    redact: Redact | UnsetType | None = UNSET
 
 
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):
@@ -121,16 +130,22 @@ class Admin:
             wanted.name,
             project_id=wanted.id,
             retention_days=wanted.retention_days,
+            redact=_setting(wanted.redact),
         )
         return _json(_project(project), 201)
 
     async def change_project(self, request: Request) -> Response:
-        """Change how long a project's events are kept."""
+        """Change how long a project's events are kept, and what is replaced in them."""
         project_id = await self._project_id(request)
         wanted = await _body(request, ProjectChange)
-        return _json(
-            _project(await _do(self._metadata.set_retention, project_id, wanted.retention_days))
+        changed = await _do(
+            self._metadata.change_project,
+            project_id,
+            retention_days=wanted.retention_days,
+            redact=_setting(wanted.redact),
         )
+        self._forget_keys()
+        return _json(_project(changed))
 
     async def delete_project(self, request: Request) -> Response:
         """Remove a project with its keys and all its events."""
@@ -229,12 +244,21 @@ async def _body(request: Request, kind: type[_T]) -> _T:
         raise Problem(400, "invalid_json", "The body cannot be read as JSON.") from None
 
 
+def _setting(redact: Redact | UnsetType | None) -> str | UnsetType | None:
+    if redact is None or redact is UNSET or isinstance(redact, str):
+        return redact
+    return ",".join(redact)
+
+
 def _project(project: Project) -> dict[str, Any]:
     return {
         "id": project.id,
         "name": project.name,
         "created_at": _time(project.created_at),
         "retention_days": project.retention_days,
+        "redact": (
+            project.redact if project.redact in (None, OFF, ON) else project.redact.split(",")
+        ),
     }
 
 

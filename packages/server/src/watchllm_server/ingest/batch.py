@@ -18,6 +18,7 @@ from watchllm_server.events import FaultyEventError, read_event
 from watchllm_server.fields import MAX_DEPTH
 from watchllm_server.ingest.body import ACCEPTED_ENCODING, drain, read_body
 from watchllm_server.jsontext import is_deeper_than, mend_halves
+from watchllm_server.redaction import redaction_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,7 +99,9 @@ class BatchIngest:
         return Response(content, media_type="application/json", headers=_HEADERS)
 
     async def _store(self, request: Request) -> bytes:
-        project_id = self._keys.project(request.headers.get("authorization"))
+        grant = self._keys.grant(request.headers.get("authorization"))
+        project_id = grant.project_id
+        redaction = redaction_of(grant.redact, request.headers.get("user-agent"))
         with self._budget.share() as share:
             stream = request.stream()
             try:
@@ -109,7 +112,7 @@ class BatchIngest:
                 raise
             batch = decode_batch(body, project_id)
             if batch.rows:
-                await self._commit.add(batch.rows, len(body))
+                await self._commit.add(batch.rows, len(body), redaction)
         if batch.losses:
             await run_in_threadpool(self._losses.add_losses, project_id, batch.losses)
             _log.warning("A sender of project %s lost events: %s", project_id, batch.losses)

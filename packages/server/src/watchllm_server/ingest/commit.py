@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from watchllm_server.clock import Clock
+    from watchllm_server.redaction import Redaction
     from watchllm_server.rows import Call, Row
     from watchllm_server.store.base import EventStore
 
@@ -45,7 +46,15 @@ class _Batch:
 
     rows: Sequence[Row]
     size: int
+    redaction: Redaction | None
     done: Future[None] = field(default_factory=Future)
+
+    def redacted(self) -> Sequence[Row]:
+        """Return the rows as they may be stored."""
+        if self.redaction:
+            self.rows = [self.redaction.row(row) for row in self.rows]
+            self.redaction = None
+        return self.rows
 
 
 class GroupCommit:
@@ -84,12 +93,12 @@ class GroupCommit:
         """Start the writer's thread."""
         self._thread.start()
 
-    async def add(self, rows: Sequence[Row], size: int) -> None:
-        """Return once the rows are synced to disk.
+    async def add(self, rows: Sequence[Row], size: int, redaction: Redaction | None = None) -> None:
+        """Return once the rows are synced to disk, redacted on the writer's thread if asked.
 
         Raises the Problem that answers 503 when they could not be stored, or the writer has closed.
         """
-        batch = _Batch(rows, size)
+        batch = _Batch(rows, size, redaction)
         with self._changed:
             if self._closing:
                 message = "The server is shutting down. Send this batch again in a few seconds."
@@ -149,7 +158,7 @@ class GroupCommit:
         # From here on a request that goes away no longer takes its rows back.
         group = [batch for batch in group if batch.done.set_running_or_notify_cancel()]
         try:
-            self._store_rows([row for batch in group for row in batch.rows])
+            self._store_rows([row for batch in group for row in batch.redacted()])
         except Exception as error:  # noqa: BLE001 - whatever fails, the senders must hear of it
             if len(group) > 1 and not isinstance(error, StoreUnavailableError):
                 # A batch that the store cannot take must not fail the others beside it.
@@ -163,7 +172,7 @@ class GroupCommit:
 
     def _commit_alone(self, batch: _Batch) -> None:
         try:
-            self._store_rows(batch.rows)
+            self._store_rows(batch.redacted())
         except Exception as error:  # noqa: BLE001 - whatever fails, the senders must hear of it
             self._fail([batch], error)
         else:

@@ -6,6 +6,7 @@ import hmac
 import re
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET, UnsetType
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -23,6 +24,7 @@ from watchllm_server.metadata.keys import (
 )
 from watchllm_server.metadata.models import ApiKey, Loss, Project
 from watchllm_server.metadata.records import Erasures, Sessions
+from watchllm_server.redaction import stored_setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,11 +57,16 @@ class Metadata:
         self.erasures = Erasures(self._database, clock)
 
     def create_project(
-        self, name: str, *, project_id: str | None = None, retention_days: int | None = None
+        self,
+        name: str,
+        *,
+        project_id: str | None = None,
+        retention_days: int | None = None,
+        redact: str | None = None,
     ) -> Project:
         """Add a project; its id is made from its name unless it is given.
 
-        Raises MetadataError when the name is taken or unfit.
+        Raises MetadataError when the name is taken or unfit, or a setting is.
         """
         name = name.strip()
         if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
@@ -68,10 +75,15 @@ class Metadata:
             )
         check_project_id(project_id)
         _check_retention(retention_days)
+        redact = stored_setting(redact)
         with self._database.session() as session:
             found = project_id or _free_id(session, name)
             project = Project(
-                id=found, name=name, created_at=self._clock.now(), retention_days=retention_days
+                id=found,
+                name=name,
+                created_at=self._clock.now(),
+                retention_days=retention_days,
+                redact=redact,
             )
             session.add(project)
             try:
@@ -91,14 +103,31 @@ class Metadata:
             by_name = select(Project).where(Project.name == name_or_id)
             return session.get(Project, name_or_id) or session.scalar(by_name)
 
-    def set_retention(self, project_id: str, days: int | None) -> Project:
-        """Say how many days a project's events are kept: 0 for ever, None as the server does."""
-        _check_retention(days)
+    def change_project(
+        self,
+        project_id: str,
+        *,
+        retention_days: int | UnsetType | None = UNSET,
+        redact: str | UnsetType | None = UNSET,
+    ) -> Project:
+        """Change the settings that are given, all of them or none.
+
+        `retention_days` is how long events are kept: 0 for ever, None as the server does. `redact`
+        is what is replaced in events to come: `off`, `on`, or kinds with commas between; None
+        redacts what does not come from our SDK. Raises MetadataError when one is unfit.
+        """
+        if retention_days is not UNSET:
+            _check_retention(retention_days)
+        if redact is not UNSET:
+            redact = stored_setting(redact)
         with self._database.session() as session:
             project = session.get(Project, project_id)
             if project is None:
                 raise MetadataError(f"There is no project {project_id!r}.")
-            project.retention_days = days
+            if retention_days is not UNSET:
+                project.retention_days = retention_days
+            if redact is not UNSET:
+                project.redact = redact
             session.commit()
             return project
 
@@ -179,10 +208,14 @@ class Metadata:
         """Return what a key opens, or None for an unknown or revoked one."""
         hashed = hash_secret(secret)
         with self._database.session() as session:
-            key = session.scalar(select(ApiKey).where(ApiKey.hash == hashed))
+            found = session.execute(
+                select(ApiKey, Project.redact).join(Project).where(ApiKey.hash == hashed)
+            ).first()
+        key = None if found is None else found[0]
         if key is None or not hmac.compare_digest(key.hash, hashed) or key.revoked_at is not None:
             return None
-        return Grant(key.id, key.project_id, scopes_of(key.scopes), key.rate_limit)
+        redact = None if found is None else found[1]
+        return Grant(key.id, key.project_id, scopes_of(key.scopes), key.rate_limit, redact)
 
     def note_uses(self, uses: Mapping[int, datetime]) -> None:
         """Write when keys were last used."""

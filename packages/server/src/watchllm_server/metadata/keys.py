@@ -31,6 +31,8 @@ class Grant:
     project_id: str
     scopes: frozenset[Scope]
     rate_limit: int | None
+    redact: str | None = None
+    """The setting of its project, as `redaction.redaction_of` reads it."""
 
 
 def new_secret() -> str:

@@ -41,6 +41,8 @@ class Project(Base):
     created_at: Mapped[datetime] = mapped_column(UtcTime)
     retention_days: Mapped[int | None] = mapped_column(default=None)
     """Days that events are kept; 0 keeps them for ever, None takes the server's setting."""
+    redact: Mapped[str | None] = mapped_column(String(100), default=None)
+    """off, on, or kinds with commas between; None redacts what does not come from our SDK."""
 
 
 class ApiKey(Base):

@@ -16,6 +16,7 @@ from watchllm_server.ingest.body import ACCEPTED_ENCODING, drain, read_body
 from watchllm_server.ingest.otlp.events import rows_of
 from watchllm_server.ingest.otlp.jsonbody import read_json
 from watchllm_server.ingest.otlp.protobuf import read_protobuf
+from watchllm_server.redaction import redaction_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +88,8 @@ class TracesIngest:
         return Response(_success_protobuf(faults), media_type=_PROTOBUF)
 
     async def _store(self, request: Request, sent: str) -> list[str]:
-        project_id = self._keys.project(_authorization(request))
+        grant = self._keys.grant(_authorization(request))
+        project_id = grant.project_id
         with self._budget.share() as share:
             stream = request.stream()
             try:
@@ -102,7 +104,7 @@ class TracesIngest:
             else:
                 rows, faults = await run_in_threadpool(_decode, read, body, project_id)
             if rows:
-                await self._commit.add(rows, len(body))
+                await self._commit.add(rows, len(body), redaction_of(grant.redact))
         return faults
 
 
