@@ -90,7 +90,7 @@ def create_app(
         body_seconds=settings.body_seconds,
         counts=metrics,
     )
-    traces = TracesIngest(keys, commit, budget, body_seconds=settings.body_seconds)
+    traces = TracesIngest(keys, commit, budget, body_seconds=settings.body_seconds, counts=metrics)
     access = Access(
         metadata,
         keyring,

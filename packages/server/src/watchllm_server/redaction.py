@@ -10,7 +10,7 @@ import re
 import uuid
 from collections import Counter
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from watchllm_server.fields import Kind
     from watchllm_server.rows import Columns, Row
 
+KindName = Literal["EMAIL", "CC", "PHONE", "SSN", "IBAN", "IP", "SECRET"]
+"""What the SDK's detectors find."""
 OFF: Final = "off"
 ON: Final = "on"
 FAILED: Final = "[REDACTION_FAILED]"
 _SDK: Final = "watchllm-python/"
-_TEXTS: Final = ("env", "user_id", "release", "tags", "prompt", "response")
-_LABELS: Final = ("run_id", "event_type", "model")
+_TEXTS: Final = ("user_id", "release", "tags", "prompt", "response")
+_LABELS: Final = ("run_id", "event_type", "env", "model")
 _KNOWN: Final[Mapping[str, Kind]] = {
     name: kind
     for kinds in (COMMON, *(each for s in SHAPES.values() for each in (s.required, s.optional)))
@@ -68,8 +70,8 @@ def stored_setting(setting: str | None) -> str | None:
         kinds = ()
     if not kinds:
         raise MetadataError(
-            f"Redaction is off, on, or kinds among EMAIL, CC, PHONE, SSN, IBAN, IP and SECRET with "
-            f"commas between them, but it is {setting[:100]!r}."
+            f"Redaction is off, on, or kinds among {', '.join(get_args(KindName))} with commas "
+            f"between them, but it is {setting[:100]!r}."
         )
     return ",".join(kinds)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +14,17 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 from otlp_spans import SPAN, START, TRACE, attributes, export, span
+from starlette.testclient import TestClient
+from watchllm_server.app import create_app
+from watchllm_server.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conftest import Account
+    from watchllm_server.metadata import Metadata
+    from watchllm_server.pricing import Prices
+    from watchllm_server.store.embedded import EmbeddedStore
 
 PATH = "/v1/traces"
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -242,3 +251,19 @@ def test_an_empty_export_is_a_success(account: Account) -> None:
     """An export without spans, as a collector may send it, is answered 200."""
     assert post(account, b"") == (200, b"")
     assert post(account, b"{}", **JSON) == (200, b"{}")
+
+
+def test_an_export_counts_as_a_batch_does(
+    new_account: Callable[[], Account], store: EmbeddedStore, metadata: Metadata, prices: Prices
+) -> None:
+    """Events of good spans, refused spans and refused requests are in /metrics, once each."""
+    app = create_app(load_settings({}), store=store, metadata=metadata, prices=prices)
+    with TestClient(app, base_url="http://127.0.0.1:8787") as client:
+        account = replace(new_account(), client=client)
+        post(account, export(span(), span(span_id=b"too short")).SerializeToString())
+        post(account, b"\xff")
+        text = client.get("/metrics").text
+
+    assert "watchllm_events_accepted_total 1.0" in text
+    assert 'watchllm_events_rejected_total{code="invalid_span"} 1.0' in text
+    assert 'watchllm_problems_total{code="invalid_export"} 1.0' in text

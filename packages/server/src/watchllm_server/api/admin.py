@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
@@ -21,7 +21,7 @@ from watchllm_server.errors import (
 )
 from watchllm_server.metadata.keys import DEFAULT_SCOPES
 from watchllm_server.query.events import format_time
-from watchllm_server.redaction import OFF, ON
+from watchllm_server.redaction import OFF, ON, KindName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _MAX_BODY = 100_000
 _MAX_ID = 20_000
 _T = TypeVar("_T")
-Redact: TypeAlias = Literal["off", "on"] | Sequence[str]
+Redact: TypeAlias = Literal["off", "on"] | Annotated[Sequence[KindName], Meta(min_length=1)]
 """What is replaced in a project's events: the default kinds, or those of a list."""
 
 

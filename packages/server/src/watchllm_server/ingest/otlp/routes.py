@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -19,7 +19,7 @@ from watchllm_server.ingest.otlp.protobuf import read_protobuf
 from watchllm_server.redaction import redaction_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from starlette.requests import Request
 
@@ -41,6 +41,7 @@ _READERS: Final[dict[str, Callable[[bytes], Export]]] = {
 _ON_THE_LOOP: Final = 400_000
 """Bytes up to which a body is decoded at once: handing it to a thread would take longer."""
 _TOO_SLOW: Final = 408
+_FAULTY_SPAN: Final = "invalid_span"
 _SHOWN_FAULTS: Final = 5
 _CODES: Final = {
     # The codes of gRPC that OTLP's clients know the statuses by.
@@ -56,16 +57,35 @@ _CODES: Final = {
 _UNKNOWN: Final = 2
 
 
+class Counts(Protocol):
+    """What counts events and refused requests."""
+
+    def batch(self, accepted: int, rejected: Sequence[str]) -> None:
+        """Count the events of an export that was answered, and its refused spans by a code."""
+        ...
+
+    def problem(self, code: str) -> None:
+        """Count a request that is answered with an error."""
+        ...
+
+
 class TracesIngest:
     """Answer the route with the writer, the keys and the budget that it is given."""
 
     def __init__(
-        self, keys: Authenticator, commit: GroupCommit, budget: Budget, *, body_seconds: float
+        self,
+        keys: Authenticator,
+        commit: GroupCommit,
+        budget: Budget,
+        *,
+        body_seconds: float,
+        counts: Counts,
     ) -> None:
         self._keys = keys
         self._commit = commit
         self._budget = budget
         self._body_seconds = body_seconds
+        self._counts = counts
 
     def routes(self) -> list[Route]:
         """Return the route, for the application."""
@@ -78,6 +98,7 @@ class TracesIngest:
         try:
             faults = await self._store(request, sent)
         except Problem as problem:
+            self._counts.problem(problem.code)
             headers = {**problem.headers, "Accept-Encoding": ACCEPTED_ENCODING}
             content = _status_json(problem) if as_json else _status_protobuf(problem)
             return Response(content, problem.status, headers, _JSON if as_json else _PROTOBUF)
@@ -105,6 +126,7 @@ class TracesIngest:
                 rows, faults = await run_in_threadpool(_decode, read, body, project_id)
             if rows:
                 await self._commit.add(rows, len(body), redaction_of(grant.redact))
+        self._counts.batch(len(rows), [_FAULTY_SPAN] * len(faults))
         return faults
 
 
