@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from watchllm._config import SETTINGS as SDK_SETTINGS  # the one declaration of each setting
-from watchllm_server.api.openapi import OPERATIONS, Operation, document
+from watchllm_server.api.admin_openapi import SCHEMAS
+from watchllm_server.api.openapi import OPERATIONS, document
 from watchllm_server.api.params import EVENT_PARAMETERS, Parameter
 from watchllm_server.settings import SETTINGS as SERVER_SETTINGS
+
+if TYPE_CHECKING:
+    from watchllm_server.api.described import Operation
 
 REFERENCE = Path(__file__).parent / "reference"
 MARK = "<!-- What follows is written by docs/generate.py from the declarations in the code. -->\n"
@@ -101,9 +105,11 @@ def http_page() -> str:
     """Return the page of the HTTP API as it has to be: its head, and what the code declares."""
     head = (REFERENCE / "http-api.md").read_text("utf-8").partition(MARK)[0]
     shown_above = "/v1/events/batch"
-    routes = "".join(operation_text(each) for each in OPERATIONS if each.path != shown_above)
+    # What administers has a page of its own.
+    shown = [e for e in OPERATIONS if e.path != shown_above and e.admits != "admin"]
+    routes = "".join(map(operation_text, shown))
     text = "\n## Answers\n\nEvery field is there; what is not known is null.\n"
-    hidden = {"Batch", "BatchAnswer", "Document", "Error", "EventQuery", "StatusAnswer"}
+    hidden = {"Batch", "BatchAnswer", "Document", "Error", "EventQuery", "StatusAnswer", *SCHEMAS}
     for name, schema in document()["components"]["schemas"].items():
         if name not in hidden:
             text += f"\n### {name}\n\n{schema['description']}\n\n| field | type |\n|---|---|\n"

@@ -83,7 +83,7 @@ class Crossing:
             {"run_id": run},
             {"user_id": f"user-{MARK}"},
             {"text_search": MARK},
-            {"retention_days": 1},
+            {"retention_days": 1, "redact": "off"},
             {"events": [stolen]},
         ]
         for string, body in itertools.product(strings, bodies):
@@ -144,7 +144,7 @@ def test_no_key_reads_or_changes_another_project(
     assert crossing.victim.ids() == [crossing.event_id]
     project = metadata.project(crossing.victim.project)
     assert project is not None
-    assert project.retention_days == 4_321
+    assert (project.retention_days, project.redact) == (4_321, None)
     assert [key.revoked_at for key, _ in metadata.all_keys(project.id)] == [None, None]
 
 

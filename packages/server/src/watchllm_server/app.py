@@ -13,7 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Match, Mount, Route
 
 from watchllm_server.access import Access
 from watchllm_server.api.admin import Admin
@@ -219,7 +219,7 @@ async def _answer_no_metadata(request: Request, error: Exception) -> Response:  
 async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
     if error.status_code == 405:  # noqa: PLR2004 - the status itself
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(_methods(request))
         message = f"{request.method} is not answered here: use {allowed}."
         problem = _response(Problem(405, "method_not_allowed", message))
         problem.headers["Allow"] = allowed
@@ -228,6 +228,13 @@ async def _answer_http(request: Request, error: Exception) -> Response:
         message = f"There is nothing at {request.url.path[:200]}."
         return _response(Problem(404, "not_found", message))
     return _response(Problem(error.status_code, "invalid_request", str(error.detail)))
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods of the resource at an address; each of them may be a route of its own."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    path = next(each.path for each in routes if each.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for each in routes if each.path == path for method in each.methods or ()})
 
 
 async def _answer_failure(request: Request, error: Exception) -> Response:  # noqa: ARG001 - Starlette's signature

@@ -20,12 +20,13 @@ from watchllm_server.errors import MetadataError
 from watchllm_server.events import COMMON, SHAPES
 from watchllm_server.fields import AMOUNT, COST, COUNT, NUMBER, SHARE, WEIGHT
 from watchllm_server.jsontext import unescape
+from watchllm_server.rows import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from watchllm_server.fields import Kind
-    from watchllm_server.rows import Columns, Row
+    from watchllm_server.rows import Row
 
 KindName = Literal["EMAIL", "CC", "PHONE", "SSN", "IBAN", "IP", "SECRET"]
 """What the SDK's detectors find."""
@@ -33,8 +34,15 @@ OFF: Final = "off"
 ON: Final = "on"
 FAILED: Final = "[REDACTION_FAILED]"
 _SDK: Final = "watchllm-python/"
-_TEXTS: Final = ("user_id", "release", "tags", "prompt", "response")
 _LABELS: Final = ("run_id", "event_type", "env", "model")
+_AS_THEY_ARE: Final = frozenset(
+    {
+        "project_id", "event_id", "ts", "status", "latency_ms", "tokens_input", "tokens_output",
+        "sample_rate", "attributes", "cost", *_LABELS,
+    }
+)  # fmt: skip
+# Whatever else a row has, also what is added to it one day.
+_TEXTS: Final = tuple(n for n in Columns.__struct_fields__ if n not in _AS_THEY_ARE)
 _KNOWN: Final[Mapping[str, Kind]] = {
     name: kind
     for kinds in (COMMON, *(each for s in SHAPES.values() for each in (s.required, s.optional)))

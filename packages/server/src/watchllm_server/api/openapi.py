@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from watchllm_server.api import answers
+from watchllm_server.api.admin_openapi import ADMIN_OPERATIONS
+from watchllm_server.api.admin_openapi import SCHEMAS as ADMIN_SCHEMAS
+from watchllm_server.api.described import Operation
 from watchllm_server.api.event_schema import BATCH, BATCH_ANSWER, ERROR, STORED_EVENT
 from watchllm_server.api.export import MEDIA_TYPES
 from watchllm_server.api.params import (
@@ -22,26 +25,29 @@ from watchllm_server.api.params import (
     SERIES_PARAMETERS,
     STATS_PARAMETERS,
     Parameter,
-    Parameters,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from watchllm_server.api.described import Admission
+
 _JSON: Final = "application/json"
 _PROBLEMS: Final[Mapping[int, str]] = {
     400: "The body or a parameter is wrong; the message names it. Mend it before you ask again.",
-    401: "The key is missing or unknown.",
-    403: "The key does not allow this, or the events belong to another project.",
-    404: "The project has nothing of this id.",
+    401: "The key or the password is missing or unknown.",
+    403: "The key does not allow this, or what is asked for belongs to another project.",
+    404: "There is nothing of this id.",
     413: "The body is too large.",
-    415: "The body's Content-Encoding is none that is understood.",
+    415: "The body's Content-Encoding or Content-Type is none that is understood.",
     429: "Too much at a time. Ask again after Retry-After seconds.",
     500: "The server made a mistake. Its log says where.",
     503: "The store cannot serve this now. Ask again after Retry-After seconds.",
 }
 _WITH_KEY: Final = (401, 403, 429, 500, 503)
 _BAD_REQUEST: Final = 400
+_ID: Final = {"type": "string", "minLength": 1}
+_PATH_PARAMETERS: Final = {"key_id": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}}
 _TOO_LONG: Final = {
     "type": "string", "description": "To an address of more than 64 kB, which is not read."
 }  # fmt: skip
@@ -50,27 +56,11 @@ _RETRY_AFTER: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One route as the document describes it.
-
-    `answer` names a schema; `media` gives the types of an answer that is no JSON.
-    """
-
-    method: str
-    path: str
-    name: str
-    summary: str
-    answer: str = ""
-    parameters: Parameters | None = None
-    body: str = ""
-    body_required: bool = True
-    path_parameter: str = ""
-    problems: tuple[int, ...] = ()
-    media: tuple[str, ...] = ()
-    needs_key: bool = True
-
-
+_ADMISSIONS: Final[Mapping[Admission, list[dict[str, list[str]]]]] = {
+    "key": [{"key": []}],
+    "admin": [{"admin": []}],
+    "anyone": [],
+}
 OPERATIONS: Final = (
     Operation(
         "post", "/v1/events/batch", "storeEvents",
@@ -84,7 +74,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "get", "/v1/events/{event_id}", "getEvent", "Read one event.",
-        answer="StoredEvent", path_parameter="event_id", problems=(404,),
+        answer="StoredEvent", problems=(404,),
     ),
     Operation(
         "get", "/v1/runs", "listRuns",
@@ -94,7 +84,7 @@ OPERATIONS: Final = (
     Operation(
         "get", "/v1/runs/{run_id}", "getRun",
         "Read a run: its sums, its events in the order of their times, and their tree.",
-        answer="RunAnswer", path_parameter="run_id", parameters=RUN_EVENTS_PARAMETERS,
+        answer="RunAnswer", parameters=RUN_EVENTS_PARAMETERS,
         problems=(400, 404),
     ),
     Operation(
@@ -120,16 +110,17 @@ OPERATIONS: Final = (
     ),
     Operation(
         "get", "/healthz", "isAlive", "Answer while the process lives.",
-        answer="StatusAnswer", problems=(500,), needs_key=False,
+        answer="StatusAnswer", problems=(500,), admits="anyone",
     ),
     Operation(
         "get", "/readyz", "isReady", "Answer while the store takes events and questions.",
-        answer="StatusAnswer", problems=(500, 503), needs_key=False,
+        answer="StatusAnswer", problems=(500, 503), admits="anyone",
     ),
     Operation(
         "get", "/openapi.json", "getOpenApi", "Read this document.",
-        answer="Document", problems=(500,), needs_key=False,
+        answer="Document", problems=(500,), admits="anyone",
     ),
+    *ADMIN_OPERATIONS,
 )  # fmt: skip
 
 
@@ -149,7 +140,16 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": _schemas(),
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "A project's key."},
+                "admin": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The server's password, or a key of the scope admin, which "
+                    "administers its own project. Without a password requests from the same "
+                    "machine need neither.",
+                },
+            },
         },
     }
 
@@ -158,19 +158,13 @@ def _operation(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "security": [{"key": []}] if operation.needs_key else [],
+        "security": _ADMISSIONS[operation.admits],
         "responses": _responses(operation),
     }
-    parameters = []
-    if operation.path_parameter:
-        parameters.append(
-            {
-                "name": operation.path_parameter,
-                "in": "path",
-                "required": True,
-                "schema": {"type": "string", "minLength": 1},
-            }
-        )
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS.get(name, _ID)}
+        for name in re.findall(r"{(\w+)}", operation.path)
+    ]
     for name, parameter in (operation.parameters or {}).items():
         parameters.append(
             {
@@ -195,8 +189,9 @@ def _responses(operation: Operation) -> dict[str, Any]:
         content: dict[str, Any] = {media: {} for media in operation.media}
     else:
         content = {_JSON: {"schema": _reference(operation.answer)}}
-    found = {"200": {"description": "As asked.", "content": content}}
-    for status in sorted({*operation.problems, *(_WITH_KEY if operation.needs_key else ())}):
+    found = {str(operation.status): {"description": "As asked.", "content": content}}
+    kept_out = () if operation.admits == "anyone" else _WITH_KEY
+    for status in sorted({*operation.problems, *kept_out}):
         problem: dict[str, Any] = {
             "description": _PROBLEMS[status],
             "content": {_JSON: {"schema": _reference("Error")}},
@@ -256,6 +251,7 @@ def _schemas() -> dict[str, Any]:
         "StoredEvent": STORED_EVENT,
         "EventQuery": _query_body(),
         "Error": ERROR,
+        **ADMIN_SCHEMAS,
         "Document": {"type": "object", "required": ["openapi", "info", "paths"]},
     }
 
