@@ -15,19 +15,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from engines import ClickHouseProcess
+from engines import REAL, ClickHouseProcess
 from starlette.testclient import TestClient
+from watchllm_server.address import parse_address
 from watchllm_server.app import create_app
 from watchllm_server.clock import SystemClock
 from watchllm_server.metadata import Metadata
 from watchllm_server.pricing import Prices
 from watchllm_server.settings import load_settings
+from watchllm_server.store.clickhouse import ClickHouseStore
 from watchllm_server.store.embedded import EmbeddedStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp
+    from watchllm_server.store.base import EventStore
 
 CONTRACT = next(
     folder / "contract" for folder in Path(__file__).parents if (folder / "contract").is_dir()
@@ -125,6 +128,18 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseP
     server = ClickHouseProcess(tmp_path_factory.mktemp("clickhouse"))
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="module", params=["embedded", "clickhouse", *(["real"] if REAL else [])])
+def any_store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
+    """Open each store in turn: the embedded one, one over HTTP, and one of a real server if set."""
+    if request.param == "embedded":
+        yield request.getfixturevalue("embedded_store")
+        return
+    url = REAL if request.param == "real" else request.getfixturevalue("clickhouse").url()
+    opened = ClickHouseStore(parse_address(url))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

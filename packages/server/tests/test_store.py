@@ -10,22 +10,18 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from conftest import prompt_call
-from engines import REAL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
-from watchllm_server.address import parse_address
 from watchllm_server.errors import StartError, StoreError
 from watchllm_server.events import read_event
 from watchllm_server.query.events import event_by_id
-from watchllm_server.store.clickhouse import ClickHouseStore
 from watchllm_server.store.embedded import EmbeddedStore
 from watchllm_server.store.files import migrations
 from watchllm_server.store.inserts import insert_statement
 from watchllm_server.store.parameters import format_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from watchllm_server.rows import Row
@@ -37,16 +33,10 @@ ON_ONE_ENGINE = settings(
 )
 
 
-@pytest.fixture(scope="module", params=["embedded", "clickhouse", *(["real"] if REAL else [])])
-def store(request: pytest.FixtureRequest) -> Iterator[EventStore]:
-    """Open each store in turn: the embedded one, one over HTTP, and one of a real server if set."""
-    if request.param == "embedded":
-        yield request.getfixturevalue("embedded_store")
-        return
-    url = REAL or request.getfixturevalue("clickhouse").url()
-    opened = ClickHouseStore(parse_address(url))
-    yield opened
-    opened.close()
+@pytest.fixture(scope="module")
+def store(any_store: EventStore) -> EventStore:
+    """Put the tests of this file to each store."""
+    return any_store
 
 
 def row(project: str, text: str) -> Row:
