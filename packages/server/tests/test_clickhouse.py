@@ -101,6 +101,84 @@ def test_an_outage_is_503_and_loses_nothing(
     assert sorted(stored(server, "outage")) == sorted(expected)
 
 
+class Senders:
+    """Threads that send batches like the SDK: what is refused waits, and is sent again as it is."""
+
+    def __init__(self, server: Server, threads: int, batches: int) -> None:
+        self.sent: list[str] = []
+        self.accepted = 0
+        self.refused: dict[int, dict[str, str]] = {}
+        self.statuses: set[int] = set()
+        self._server = server
+        self._lock = threading.Condition()
+        self._is_back = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._send, args=(number, batches)) for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def wait_for_accepted(self, batches: int) -> None:
+        """Return once so many batches were answered 200."""
+        with self._lock:
+            assert self._lock.wait_for(lambda: self.accepted >= batches, 30)
+
+    def wait_until_all_are_refused(self) -> None:
+        """Return once every thread has a batch that was refused."""
+        with self._lock:
+            assert self._lock.wait_for(lambda: len(self.refused) == len(self._threads), 30)
+
+    def go_on(self) -> None:
+        """Let them send again what was refused, and return once they have sent all."""
+        self._is_back.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _send(self, number: int, batches: int) -> None:
+        left = batches
+        while left or not self._is_back.is_set():
+            events = [prompt_call(run_id="load") for _ in range(20)]
+            with self._lock:
+                self.sent += [event["event_id"] for event in events]
+            status, headers = _post(self._server, events)
+            while status != 200:
+                with self._lock:
+                    self.statuses.add(status)
+                    self.refused[number] = headers
+                    self._lock.notify_all()
+                assert self._is_back.wait(30)
+                status, headers = _post(self._server, events)
+            left = max(left - 1, 0)
+            with self._lock:
+                self.accepted += 1
+                self._lock.notify_all()
+
+
+def test_an_outage_under_load_ends_by_itself(
+    serve: Callable[..., Server], clickhouse_of_my_own: ClickHouseProcess, tmp_path: Path
+) -> None:
+    """Killed in the middle of inserts, ClickHouse comes back: senders go on, all is there once.
+
+    Meanwhile each batch is answered 503 with Retry-After, and the process lives.
+    """
+    clickhouse = clickhouse_of_my_own
+    server = serve(tmp_path, WATCHLLM_STORE=clickhouse.url("load"))
+    senders = Senders(server, threads=4, batches=5)
+    senders.wait_for_accepted(6)
+    clickhouse.kill()
+    senders.wait_until_all_are_refused()
+    alive, _ = ask(server, "GET", "/healthz")
+    ready, _ = ask(server, "GET", "/readyz")
+    clickhouse.start()
+    senders.go_on()
+
+    assert (alive, ready) == (200, 503)
+    assert senders.statuses == {503}
+    assert all(int(headers["retry-after"]) > 0 for headers in senders.refused.values())
+    assert sorted(stored(server, "load")) == sorted(senders.sent)
+    assert ask(server, "GET", "/readyz")[0] == 200
+
+
 @pytest.fixture
 def clickhouse_of_my_own(tmp_path: Path) -> Iterator[ClickHouseProcess]:
     """Run a ClickHouse server that the test may stop."""

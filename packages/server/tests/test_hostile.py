@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
+import struct
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conftest import KEY, prompt_call
@@ -12,7 +15,6 @@ from test_serve import ask, post
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from conftest import Server
 
@@ -66,6 +68,66 @@ def test_a_gigabyte_of_chunks_is_refused(serve: Callable[..., Server], tmp_path:
 
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert post(server, [prompt_call()]) == 200
+
+
+def test_bombs_and_deep_nesting_cost_no_memory_and_stop_nobody(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    """Bodies that would grow to gigabytes, or overflow a parser's stack, are refused one by one.
+
+    Others are served in between, and the server's memory stays as it was.
+    """
+    server = serve(tmp_path)
+    bomb = gzip.compress(b'{"events": [' + b" " * 200_000_000, 6)
+    deep = [
+        b'{"events": ' + b"[" * 5_000_000,
+        b'{"events": [{"a": ' + b'{"a": ' * 1_000_000 + b"1" + b"}" * 1_000_000 + b"}]}",
+        json.dumps({"events": [prompt_call()]}).encode()[:-3] + b', "x": ' + b"[" * 300
+        + b"]" * 300 + b"}]}",
+    ]  # fmt: skip
+    assert post(server, [prompt_call()]) == 200
+    before = most_memory(server)
+
+    answers = []
+    for body in [bomb, *deep] * 5:
+        encoding = "Content-Encoding: gzip\r\n" if body is bomb else ""
+        head = f"{HEAD}{encoding}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        with closing(connect(server)) as connection:
+            connection.sendall(head.encode() + body)
+            answers.append(everything(connection)[9:12])
+        answers.append(str(post(server, [prompt_call()])).encode())
+
+    assert answers == [b"413", b"200", *([b"400", b"200"] * 3)] * 5
+    assert most_memory(server) - before < 150
+
+
+def most_memory(server: Server) -> float:
+    """Return the most megabytes that a server has had in memory."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1_000
+
+
+def test_half_a_request_stops_nobody(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """Senders that go away within the head or the body, or never read their answer, cost nothing."""
+    server = serve(tmp_path, WATCHLLM_BODY_SECONDS="1")
+    body = json.dumps({"events": [prompt_call(event_id="unread")]}).encode()
+    whole = f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    with ExitStack() as stack:
+        open_ = [stack.enter_context(closing(connect(server))) for _ in range(60)]
+        for number, connection in enumerate(open_):
+            connection.sendall(whole[: (40, len(whole) - 10, len(whole))[number % 3]])
+            if number % 2:
+                # The peer is gone without a word of goodbye.
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                connection.close()
+        statuses = [post(server, [prompt_call()]) for _ in range(10)]
+        ready, _ = ask(server, "GET", "/readyz")
+
+    assert statuses == [200] * 10
+    assert ready == 200
+    assert server.stop() == 0
 
 
 def test_slow_senders_cost_only_themselves(serve: Callable[..., Server], tmp_path: Path) -> None:

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
-HOSTILE = ['Jane\'s \\ "d\\n" \n; DROP TABLE events --', "日本%_", "\\N", "{subject:String}", "a\tb"]
+HOSTILE = [
+    'Jane\'s \\ "d\\n" \n; DROP TABLE events --',
+    "日本%_",
+    "\\N",
+    "{subject:String}",
+    "a\tb",
+]
 
 
 @pytest.fixture(scope="module")
