@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from load import percentile, post_all, prompt_call
+from load import SDK, percentile, post_all, prompt_call
 from measured import KEY, PROJECT, Measured, disk_bytes, measured_on, running
 from rich.console import Console
 from rich.table import Table
@@ -63,7 +63,9 @@ def main() -> None:
             per_second = None if rate is None else rate / batch
             with console.status(f"posting over {connections} connections"):
                 result = asyncio.run(
-                    post_all(server.port, KEY, bodies, connections, per_second=per_second)
+                    post_all(
+                        server.port, KEY, bodies, connections, per_second=per_second, headers=SDK
+                    )
                 )
             used = server.cpu_seconds() - before
             memory = server.memory_mb()

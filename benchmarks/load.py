@@ -61,6 +61,10 @@ def prompt_call(seed: random.Random, project_id: str) -> dict[str, object]:
     }
 
 
+# What the SDK sends it has redacted, so that the server does not by default.
+SDK = {"User-Agent": "watchllm-python/0.2.0"}
+
+
 @dataclass
 class Result:
     """What a load saw: seconds per answer, events stored, answers by status."""

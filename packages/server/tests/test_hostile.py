@@ -109,7 +109,7 @@ def most_memory(server: Server) -> float:
 
 
 def test_half_a_request_stops_nobody(serve: Callable[..., Server], tmp_path: Path) -> None:
-    """Senders that go away within the head or the body, or never read their answer, cost nothing."""
+    """Senders that go away within head or body, or never read their answer, cost nothing."""
     server = serve(tmp_path, WATCHLLM_BODY_SECONDS="1")
     body = json.dumps({"events": [prompt_call(event_id="unread")]}).encode()
     whole = f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body

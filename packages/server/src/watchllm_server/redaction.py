@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections import Counter
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import msgspec
@@ -51,12 +51,15 @@ _KNOWN: Final[Mapping[str, Kind]] = {
 _AMOUNTS: Final = frozenset(
     name for name, kind in _KNOWN.items() if kind in (AMOUNT, COST, COUNT, NUMBER, SHARE, WEIGHT)
 )
+_LOOKED_AT: Final = (*_TEXTS, *_LABELS, "event_id")
+_NOTHING: Final[dict[str, Any]] = {}
 # What is found in names and ids; the other kinds are made of digits, as many ids are.
 _IN_IDS: Final = frozenset({"EMAIL", "SECRET"})
 _IDS: Final = uuid.UUID("b1f1c1a4-5e0e-4c5b-8a54-7d0f3f1a9e61")
 _PLACEHOLDER = re.compile(r"\[REDACT(?:ED_([A-Z0-9_]+)|ION_FAILED)\]")
 # One of these is in whatever the SDK returns in place of a value, and not as its copy.
-_MARKS: Final = ("[REDACT", "[TRUNCATED", "[UNREADABLE")
+_CUT: Final = "[TRUNCATED"
+_MARKS: Final = ("[REDACT", _CUT, "[UNREADABLE")
 _KIND_NAMES: Final = {"": "failed", "CC": "credit_card"}
 _as_mapping = msgspec.json.Decoder(dict[str, Raw]).decode
 # JSON has numbers that a float has not.
@@ -117,25 +120,53 @@ class Redaction:
         `[REDACTION_FAILED]`; never raises. An id of the event that holds an address becomes a UUID
         that is made from it, so that the event is still stored once.
         """
-        counts: Counter[str] = Counter()
         columns = row.columns
-        for name in _TEXTS:
-            self._column(columns, name, self._value, counts)
-        for name in _LABELS:
-            self._column(columns, name, self._label, counts)
+        found = self._found(columns)
+        if not found:
+            return row
+        counts: Counter[str] = Counter()
+        for name, copy in found.items():
+            if name in _TEXTS:
+                self._column(columns, name, partial(self._value, copy=copy), counts)
+            elif name in _LABELS:
+                self._column(columns, name, self._label, counts)
         event_id = self._id(row.event_id, row.project_id, counts)
         if event_id is not row.event_id:
             columns.event_id = event_id
             row = msgspec.structs.replace(row, event_id=event_id)
-        if row.call and columns.model is not UNSET:
+        if "model" in found and row.call:
             # The price is asked for by it, and the log names a model that has none.
-            model = columns.model if isinstance(columns.model, str) else _as_value(columns.model)
+            model = _as_value(columns.model) if isinstance(columns.model, Raw) else columns.model
             row = msgspec.structs.replace(row, call=msgspec.structs.replace(row.call, model=model))
-        if columns.attributes is not UNSET or counts:
-            columns.attributes = self._attributes(
-                "{}" if columns.attributes is UNSET else columns.attributes, row.project_id, counts
-            )
+        if "attributes" in found or counts:
+            text = "{}" if columns.attributes is UNSET else columns.attributes
+            look = "attributes" in found
+            columns.attributes = self._attributes(text, row.project_id, counts, look=look)
         return row
+
+    def _found(self, columns: Columns) -> dict[str, Any]:
+        """Return by name what becomes of columns that hold a finding: of most events none.
+
+        It is one look at all of them. UNSET says that a column must be looked at alone.
+        """
+        plain: dict[str, Any] = {}
+        try:
+            for name in _LOOKED_AT:
+                value = getattr(columns, name)
+                if value is not UNSET:
+                    plain[name] = _as_value(value) if isinstance(value, Raw) else value
+            if columns.attributes is not UNSET:
+                plain["attributes"] = _as_value(columns.attributes)
+            copy = redact(plain, self._config)
+        except Exception:  # noqa: BLE001 - a look at each tells which cannot be looked at
+            return dict.fromkeys((*_LOOKED_AT, "attributes"), UNSET)
+        if copy == plain:
+            return _NOTHING
+        return {
+            name: copy.get(name, UNSET)
+            for name, value in plain.items()
+            if copy.get(name, UNSET) != value
+        }
 
     def _column(
         self,
@@ -157,14 +188,19 @@ class Redaction:
             counts["failed"] += 1
             setattr(columns, name, Raw(_encode([FAILED] if name == "tags" else FAILED)))
 
-    def _value(self, value: Any) -> Any:
-        """Return a copy with the findings replaced, or the value itself when there are none."""
-        redacted = redact(value, self._config)
-        if redacted == value:
+    def _value(self, value: Any, *, copy: Any = UNSET) -> Any:
+        """Return a copy with the findings replaced, or the value itself when there are none.
+
+        `copy` is one that was made with other values beside it.
+        """
+        # What was cut there because of what stands beside it may be whole when it stands alone.
+        if copy is UNSET or _CUT in _text(copy):
+            copy = redact(value, self._config)
+        if copy == value:
             return value
         # The copy of a number that JSON has and Python's arithmetic has not is no finding.
-        text = _text(redacted)
-        return redacted if any(mark in text for mark in _MARKS) else value
+        text = _text(copy)
+        return copy if any(mark in text for mark in _MARKS) else value
 
     def _label(self, text: str) -> str:
         """Return a name or id; what is made of digits by nature is a finding only as a whole."""
@@ -185,10 +221,8 @@ class Redaction:
             counts["failed"] += 1
         return str(uuid.uuid5(_IDS, f"{project_id}\0{text}"))
 
-    def _attributes(self, text: str, project_id: str, counts: Counter[str]) -> str:
-        """Return the JSON of what has no column, with the counts in it."""
-        if not counts and self._is_clean(text):
-            return text
+    def _attributes(self, text: str, project_id: str, counts: Counter[str], *, look: bool) -> str:
+        """Return the JSON of what has no column, with the counts in it, and redacted if asked."""
         try:
             fields = _as_mapping(text)
         except Exception:  # noqa: BLE001 - what was not looked at must not be stored
@@ -196,7 +230,7 @@ class Redaction:
             return _text({"redactions": counts})
         kept: dict[str, Any] = {}
         for name, raw in fields.items():
-            if name in _AMOUNTS and memoryview(raw)[0] not in b'"[{':
+            if not look or (name in _AMOUNTS and memoryview(raw)[0] not in b'"[{'):
                 kept[name] = raw
                 continue
             found, value = self._field(name, raw, project_id, counts)
@@ -208,13 +242,6 @@ class Redaction:
         if counts:
             kept["redactions"] = _added(kept.get("redactions"), counts)
         return unescape(_encode(kept)).decode()
-
-    def _is_clean(self, text: str) -> bool:
-        try:
-            whole = _as_value(text)
-            return bool(redact(whole, self._config) == whole)
-        except Exception:  # noqa: BLE001 - a look at each field tells which it is
-            return False
 
     def _field(self, name: str, raw: Raw, project_id: str, counts: Counter[str]) -> tuple[str, Any]:
         """Return the name and the value of a field, as it was sent where nothing is found."""
