@@ -23,7 +23,7 @@ from app import App, FailedError  # noqa: E402 - scripts of a directory
 from collector import Collector  # noqa: E402
 from job import Job, planted  # noqa: E402
 from losses import FAULTS, outcome  # noqa: E402
-from page import PAGE, RESULTS, page  # noqa: E402
+from page import PAGE, page  # noqa: E402
 from products import Product, products  # noqa: E402
 
 
@@ -118,6 +118,23 @@ def test_a_program_logs_what_its_job_says(collector: Collector, tmp_path: Path) 
     assert (collector.count("abc").arrived, collector.count("abc").repeated) == (25, 0)
 
 
+def test_the_end_of_a_program_is_known(
+    collector: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that lives on has no end; one that leaves ends after its last line."""
+    with App(
+        Path(sys.executable), Job("nothing", collector.url, "abc", 1, "stay"), tmp_path
+    ) as app:
+        logged_at = app.hear("logged_at")
+        with monkeypatch.context() as patched:
+            patched.setattr("app.LONGEST_SECONDS", 0.0)
+            with pytest.raises(TimeoutError):
+                app.end()
+        app.go_on()
+
+        assert app.end() > logged_at
+
+
 def test_a_program_that_fails_says_why(collector: Collector, tmp_path: Path) -> None:
     """An error of the program itself is raised with its last output, never taken for a loss."""
     job = Job("watchllm", collector.url, "abc", 1, "leave", options={"batch_size": 0})
@@ -141,10 +158,10 @@ def test_a_killed_program_is_started_again(name: str) -> None:
 
 
 def test_the_page_shows_the_results() -> None:
-    """The tables of the documentation are those of results.json."""
+    """The tables of the documentation are those of the results that are kept."""
     text = PAGE.read_text()
 
-    assert page(text, json.loads(RESULTS.read_text())) == text
+    assert page(text) == text
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def loss(server: Server, sent: signal.Signals, count: int) -> Loss:
                 took = running.terminate()
         with Running(server, place) as running:
             found = _count(server, running, SPANS + posted.stored)
-    return Loss(posted.stored, found - SPANS, took)
+    return Loss(posted.stored, max(0, found - SPANS), took)
 
 
 def _warm_up(server: Server, running: Running, seed: random.Random) -> None:
