@@ -287,3 +287,18 @@ def test_many_different_marks_in_one_text_hide_nothing() -> None:
     card = "4111\u20031111\u20031111\u20031111"
 
     assert redact(f"{marks}, {card}, {digits}{marks}") == f"{marks}, [REDACTED_CC], {digits}{marks}"
+
+
+def test_configurations_that_differ_only_in_functions_are_kept_apart() -> None:
+    """What is kept of a configuration that was given before is never another one's."""
+
+    def shouting(text: str) -> str:
+        return text.upper()
+
+    def whispering(text: str) -> str:
+        return text.lower()
+
+    configs = [RedactionConfig(callables=[function]) for function in (shouting, whispering)]
+    found = [redact("Ada ada@example.com", config) for config in configs * 2]
+
+    assert found == ["ADA [REDACTED_EMAIL]", "ada [redacted_email]"] * 2
