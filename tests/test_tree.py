@@ -53,7 +53,8 @@ def test_each_step_of_the_sdk_has_its_file(name: str) -> None:
     "name",
     [
         "cli.py", "settings.py", "app.py", "auth.py", "errors.py", "clock.py", "events.py",
-        "pricing.py", "redaction.py", "metadata", "ingest/batch.py", "ingest/commit.py", "store/base.py",
+        "pricing.py", "redaction.py", "metadata", "ingest/batch.py", "ingest/commit.py",
+        "store/base.py",
         "store/embedded.py", "store/schema", "store/queries", "query/events.py", "query/runs.py",
         "pages/routes.py", "pages/contexts.py", "pages/templates", "pages/static", "api",
         "py.typed",
