@@ -1,7 +1,7 @@
 """Measure how much disk an event takes, by the length of its texts, once the merges are done.
 
-The texts are made of the lines of a file, drawn at random: sentences that people wrote compress less
-than the words that the other benchmarks make theirs of, which are used where no file is given.
+The texts are made of the lines of a file, drawn at random: sentences that people wrote compress
+less than the words that the other benchmarks make theirs of, which are used without a file.
 """
 
 from __future__ import annotations
