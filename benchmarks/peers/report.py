@@ -67,7 +67,7 @@ def _loss_cell(found: dict[str, Any], fault: str) -> str:
 
 
 def _seconds_cell(found: dict[str, Any], mode: str) -> str:
-    if "exit" not in found:
+    if mode not in found.get("exit", {}):
         return UNKNOWN
     seconds = found["exit"][mode]
     return f"> {LONGEST_SECONDS:.0f}" if seconds is None else f"{seconds:.1f}"

@@ -32,10 +32,11 @@ class Extent:
     paced: int
     lost: int
     faults: tuple[Fault, ...]
+    exits: tuple[str, ...]  # names in MODES
 
 
-FULL = Extent(3, 5, 2_000, 2_000, 1_000, FAULTS)
-QUICK = Extent(1, 3, 500, 400, 200, tuple(f for f in FAULTS if f.ending != "stay"))
+FULL = Extent(3, 5, 2_000, 2_000, 1_000, FAULTS, tuple(MODES))
+QUICK = Extent(1, 3, 500, 400, 200, tuple(f for f in FAULTS if f.ending != "stay"), ("refuse",))
 
 
 def measure(
@@ -50,7 +51,7 @@ def measure(
             yield product, _losses(product, extent)
         if "exits" in parts:
             console.print(f"Exits: {product.name} ...")
-            yield product, {"exit": {mode: added_seconds(product, mode) for mode in MODES}}
+            yield product, {"exit": {mode: added_seconds(product, mode) for mode in extent.exits}}
 
 
 def _costs(
