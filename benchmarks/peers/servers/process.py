@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -91,10 +92,17 @@ class Running:
         self.kill()
 
     def kill(self) -> None:
-        """End all its processes with SIGKILL at once."""
+        """End all its processes with SIGKILL at once, and wait until they are gone."""
+        handles = []
         for pid in _tree(self._process.pid):
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                handles.append(os.pidfd_open(pid))
+        for handle in handles:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        for handle in handles:
+            select.select([handle], [], [], END_SECONDS)
+            os.close(handle)
         self._process.wait()
 
     def terminate(self) -> float | None:
