@@ -93,16 +93,17 @@ class Running:
 
     def kill(self) -> None:
         """End all its processes with SIGKILL at once, and wait until they are gone."""
-        handles = []
-        for pid in _tree(self._process.pid):
-            with suppress(ProcessLookupError):
-                handles.append(os.pidfd_open(pid))
-        for handle in handles:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-        for handle in handles:
-            select.select([handle], [], [], END_SECONDS)
-            os.close(handle)
+        while pids := _tree(self._process.pid):  # again if one was started meanwhile
+            handles = []
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    handles.append(os.pidfd_open(pid))
+            for handle in handles:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+            for handle in handles:
+                select.select([handle], [], [], END_SECONDS)
+                os.close(handle)
         self._process.wait()
 
     def terminate(self) -> float | None:
