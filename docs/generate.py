@@ -5,6 +5,7 @@ Run `python docs/generate.py` after a setting or a route was added or changed; `
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +20,22 @@ if TYPE_CHECKING:
     from watchllm_server.api.described import Operation
 
 REFERENCE = Path(__file__).parent / "reference"
+CONTRACT = Path(__file__).parent.parent / "contract"
 MARK = "<!-- What follows is written by docs/generate.py from the declarations in the code. -->\n"
 HEAD = """# Settings
 
 <!-- Written by docs/generate.py from the declarations in the code. -->
+"""
+EVENTS_HEAD = """# Fields of events
+
+<!-- Written by docs/generate.py from contract/event.schema.json. -->
+
+What a sender sends for one event. The SDK fills these in; from another language post them to
+[`/v1/events/batch`](http-api.md#post-v1eventsbatch). A value that is not known is left out. The server
+is more lenient than this page: it takes null as absent, fills in `project_id`, `env`, `tags` and
+`client`, keeps fields that are not named here, and stores types of events that it does not know.
+
+## Every event
 """
 SDK_HEAD = """
 ## SDK
@@ -118,10 +131,49 @@ def http_page() -> str:
     return head + MARK + routes + text
 
 
+def value_of(schema: dict[str, Any], named: dict[str, Any]) -> str:
+    """Return what a field of an event may be, as its table shows it."""
+    if reference := schema.get("$ref"):
+        name = reference.rpartition("/")[2]
+        return value_of(named[name], named) if "enum" in named[name] else f"[{name}](#{name})"
+    if schema.get("type") == "array":
+        return f"list of {value_of(schema['items'], named)}"
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if least is not None and most == 1:
+        return f"{least} to {most}"
+    kind = type_of(schema)
+    return "anything" if kind == "any" else kind
+
+
+def field_table(schema: dict[str, Any], named: dict[str, Any]) -> str:
+    """Return the fields of an object, those that it must have marked."""
+    text = "\n| field | value | |\n|---|---|---|\n"
+    for name, of in schema["properties"].items():
+        must = "**required.** " if name in schema.get("required", []) else ""
+        text += f"| `{name}` | {value_of(of, named)} | {must}{of['description']} |\n"
+    return text
+
+
+def events_page() -> str:
+    """Return the page of the fields of events as it has to be."""
+    schema = json.loads((CONTRACT / "event.schema.json").read_text("utf-8"))
+    named = schema["$defs"]
+    text = EVENTS_HEAD + field_table(schema, named)
+    for of_type in schema["allOf"]:
+        name = of_type["if"]["properties"]["event_type"]["const"]
+        text += f"\n## {name}\n{field_table(of_type['then'], named)}"
+    for name, of_object in named.items():
+        if "properties" in of_object:
+            text += f"\n## {name}\n{field_table(of_object, named)}"
+    return text
+
+
 def main() -> int:
     """Write the pages, or say which are out of date."""
     stale = 0
-    for name, wanted in (("settings.md", settings_page()), ("http-api.md", http_page())):
+    pages = {"settings.md": settings_page, "http-api.md": http_page, "events.md": events_page}
+    for name, made in pages.items():
+        wanted = made()
         page = REFERENCE / name
         if "--check" not in sys.argv[1:]:
             page.write_text(wanted, "utf-8")
