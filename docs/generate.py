@@ -31,9 +31,10 @@ EVENTS_HEAD = """# Fields of events
 <!-- Written by docs/generate.py from contract/event.schema.json. -->
 
 What a sender sends for one event. The SDK fills these in; from another language post them to
-[`/v1/events/batch`](http-api.md#post-v1eventsbatch). A value that is not known is left out. The
-server is more lenient than this page: it takes null as absent, fills in `project_id`, `env`, `tags` and
-`client`, keeps fields that are not named here, and stores types of events that it does not know.
+[`/v1/events/batch`](http-api.md#post-v1eventsbatch). A value that is not known is left out.
+
+The server is more lenient than this page: it takes null as absent, fills in `project_id`, `env`,
+`tags` and `client`, keeps fields that are not named here, and stores types that it does not know.
 
 ## Every event
 """
