@@ -37,6 +37,9 @@ class Columns(Struct, kw_only=True, gc=False):
     prompt: Json = UNSET
     response: Json = UNSET
     attributes: str | UnsetType = UNSET
+    error_type: str | UnsetType = UNSET
+    error_message: str | UnsetType = UNSET
+    """Of the `error` among the attributes: the engine need not take their JSON apart."""
     cost: str | UnsetType = UNSET
     """In US dollars. The writer sets it, when the price is known."""
 

@@ -31,7 +31,7 @@ _CONDITIONS: Final[Mapping[str, str]] = {
     "env": "env = {env:String}",
     "release": "release = {release:String}",
 }
-_WORDS: Final = "hasAllTokens(search_text, tokens(lowerUTF8({text:String}), 'splitByNonAlpha'))"
+_WORDS: Final = "hasAllTokens(search_words, tokens(lowerUTF8({text:String}), 'splitByNonAlpha'))"
 _SUBSTRING: Final = (
     "(positionCaseInsensitiveUTF8(prompt, {text:String}) > 0"
     " OR positionCaseInsensitiveUTF8(response, {text:String}) > 0"

@@ -6,21 +6,20 @@ ALTER TABLE events MODIFY SETTING
     deduplicate_merge_projection_mode = 'rebuild',
     lightweight_mutation_projection_mode = 'rebuild';
 
--- The text that word search looks at: every text of an event in lower case, with the escapes of
+-- The words that word search looks for: of all texts of an event, in lower case, with the escapes of
 -- JSON taken away. A word is a run of letters and digits; all that is not ASCII counts as a letter.
-ALTER TABLE events ADD COLUMN IF NOT EXISTS search_text String
-    ALIAS lowerUTF8(concat(prompt, ' ', response, ' ', replaceRegexpAll(attributes, '\\\\(u[0-9a-fA-F]{4}|.)', ' ')));
+-- Each word of an event goes into the index once, which halves what it costs to build.
+ALTER TABLE events ADD COLUMN IF NOT EXISTS search_words Array(String)
+    ALIAS arrayDistinct(tokens(lowerUTF8(concat(prompt, ' ', response, ' ', replaceRegexpAll(attributes, '\\\\(u[0-9a-fA-F]{4}|.)', ' '))), 'splitByNonAlpha'));
 
 ALTER TABLE events ADD INDEX IF NOT EXISTS by_word
-    lowerUTF8(concat(prompt, ' ', response, ' ', replaceRegexpAll(attributes, '\\\\(u[0-9a-fA-F]{4}|.)', ' ')))
-    TYPE text(tokenizer = 'splitByNonAlpha');
+    arrayDistinct(tokens(lowerUTF8(concat(prompt, ' ', response, ' ', replaceRegexpAll(attributes, '\\\\(u[0-9a-fA-F]{4}|.)', ' '))), 'splitByNonAlpha'))
+    TYPE text(tokenizer = 'array');
 
-ALTER TABLE events ADD COLUMN IF NOT EXISTS error_type LowCardinality(String)
-    MATERIALIZED if(position(attributes, '"error":') > 0, JSONExtractString(attributes, 'error', 'type'), '');
+-- Of the `error` among the attributes. The server fills them in, for the engine would read all JSON.
+ALTER TABLE events ADD COLUMN IF NOT EXISTS error_type LowCardinality(String);
 
-ALTER TABLE events ADD COLUMN IF NOT EXISTS error_message String
-    MATERIALIZED if(position(attributes, '"error":') > 0, JSONExtractString(attributes, 'error', 'message'), '')
-    CODEC(ZSTD(3));
+ALTER TABLE events ADD COLUMN IF NOT EXISTS error_message String CODEC(ZSTD(3));
 
 -- Totals by the hour. The hour is a number because the engine's own hours end in 2106. Latencies
 -- weigh 100 times 1 / sample_rate, since a weight must be a whole number.
@@ -56,12 +55,7 @@ ALTER TABLE events ADD PROJECTION IF NOT EXISTS by_hour
         sample_rate
 );
 
--- What is stored already gets all this in the background: ten million events take a minute of CPU,
--- and the server answers meanwhile.
-ALTER TABLE events MATERIALIZE COLUMN error_type SETTINGS mutations_sync = 0;
-
-ALTER TABLE events MATERIALIZE COLUMN error_message SETTINGS mutations_sync = 0;
-
+-- What is stored already gets the index and the sums in the background, while the server answers.
 ALTER TABLE events MATERIALIZE INDEX by_word SETTINGS mutations_sync = 0;
 
 ALTER TABLE events MATERIALIZE PROJECTION by_hour SETTINGS mutations_sync = 0;
