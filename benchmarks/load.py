@@ -75,6 +75,62 @@ class Result:
     wall: float = 0.0
 
 
+class Connection:
+    """One keep-alive connection to the server, by as little code as can be: it shares the cores."""
+
+    def __init__(
+        self, headers: Mapping[str, str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, port: int, key: str, headers: Mapping[str, str]) -> Connection:
+        """Connect to a port of this machine; `headers` are sent with each request."""
+        sent = {"Host": "127.0.0.1", "Authorization": f"Bearer {key}", **headers}
+        return cls(sent, *await asyncio.open_connection("127.0.0.1", port, limit=2**20))
+
+    async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        """Return the status and the body of an answer."""
+        head = f"{method} {path} HTTP/1.1\r\n{self._headers}Content-Length: {len(body)}\r\n\r\n"
+        self._writer.write(head.encode() + body)
+        answer = await self._reader.readuntil(b"\r\n\r\n")
+        lines = answer.decode().lower().split("\r\n")
+        length = next(int(h.split(":")[1]) for h in lines if h.startswith("content-length"))
+        return int(lines[0].split()[1]), await self._reader.readexactly(length)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+async def probe(port: int, key: str, events: list[dict[str, object]], apart: float) -> list[float]:
+    """Send single events so many seconds apart; return how long until the server showed each.
+
+    An event is asked for by its id once it was answered, and again until it is there.
+    """
+
+    async def one(number: int, event: dict[str, object]) -> float:
+        due = started + number * apart
+        await asyncio.sleep(max(0, due - time.perf_counter()))
+        connection = await Connection.open(port, key, SDK | {"Content-Type": "application/json"})
+        body = json.dumps({"events": [event]}).encode()
+        status, content = await connection.ask("POST", "/v1/events/batch", body)
+        if status != 200:
+            raise SystemExit(f"a probe was answered {status}: {content[:200]!r}")
+        status = 0
+        while status != 200:
+            status, _ = await connection.ask("GET", f"/v1/events/{event['event_id']}")
+        seconds = time.perf_counter() - due
+        await connection.close()
+        return seconds
+
+    started = time.perf_counter()
+    return await asyncio.gather(*(one(number, event) for number, event in enumerate(events)))
+
+
 async def post_all(
     port: int,
     key: str,
@@ -93,34 +149,24 @@ async def post_all(
     count from there: a server that falls behind cannot hide it. `stored` tells from an answer of
     200 how many events it means. `headers` are sent beside those of every request.
     """
-    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+    sent = {"Content-Type": content_type, **(headers or {})}
     result = Result()
     waiting = enumerate(bodies)
     started = time.perf_counter()
 
     async def one_connection() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Authorization: Bearer {key}\r\nContent-Type: {content_type}\r\n{more}"
-        )
+        connection = await Connection.open(port, key, sent)
         for number, body in waiting:
             due = time.perf_counter()
             if per_second is not None:
                 due = started + number / per_second
                 await asyncio.sleep(max(0, due - time.perf_counter()))
-            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            answer = await reader.readuntil(b"\r\n\r\n")
-            lines = answer.decode().lower().split("\r\n")
-            status = int(lines[0].split()[1])
-            length = next(int(h.split(":")[1]) for h in lines if h.startswith("content-length"))
-            content = await reader.readexactly(length)
+            status, content = await connection.ask("POST", path, body)
             result.seconds.append(time.perf_counter() - due)
             result.statuses[status] = result.statuses.get(status, 0) + 1
             if status == 200:
                 result.stored += stored(content)
-        writer.close()
-        await writer.wait_closed()
+        await connection.close()
 
     await asyncio.gather(*(one_connection() for _ in range(connections)))
     result.wall = time.perf_counter() - started

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 PROJECT, KEY = "proj-bench", "wllm_key-of-the-benchmark-0123456789"
 LONGEST_START, LONGEST_END = 60, 30  # seconds
 # The directory of a part: its month, the range of inserts that it holds, how often it was merged.
-PART = re.compile(r"(\d{6})_(\d+)_(\d+)_\d+")
+PART = re.compile(r"(\d{6})_(\d+)_(\d+)_\d+(?:_\d+)?")
+WORD_INDEX = "skp_idx_by_word"
 
 
 class Measured(NamedTuple):
@@ -42,6 +43,23 @@ class Measured(NamedTuple):
         """Return its resident memory in MB."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def forget_peak(self) -> None:
+        """Let `peak_mb` be about what comes from now on."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def peak_mb(self) -> float:
+        """Return the most resident memory that it had, in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1_024 / 1e6
+
+    def settle(self, most_seconds: int = 20) -> None:
+        """Wait until it has had a second with little to do, but no longer than that."""
+        for _ in range(most_seconds):
+            before = self.cpu_seconds()
+            time.sleep(1)
+            if self.cpu_seconds() - before < 0.05:
+                return
 
 
 def start(directory: str | Path) -> Measured:
@@ -82,24 +100,33 @@ def running(directory: str | Path) -> Iterator[Measured]:
         server.process.wait(LONGEST_END)
 
 
-def disk_bytes(directory: Path) -> int:
-    """Return the bytes of the parts that count; what merges have replaced is removed later."""
+class Disk(NamedTuple):
+    """The bytes of the parts that count, and which of them are the index over words."""
+
+    bytes: int
+    word_index: int
+
+
+def disk_of(directory: str | Path) -> Disk:
+    """Return what the events take; what merges have replaced is not counted, but removed later."""
     tables: defaultdict[Path, list[tuple[str, int, int, Path]]] = defaultdict(list)
-    for path in directory.glob("events/store/*/*/*"):
+    for path in Path(directory).glob("events/store/*/*/*"):
         if found := PART.fullmatch(path.name):
             month, low, high = found.groups()
             tables[path.parent].append((month, int(low), int(high), path))
-    return sum(
-        file.stat().st_size
+    sizes = [
+        (file.name, file.stat().st_size)
         for parts in tables.values()
         for month, low, high, path in parts
         if not any(
             other == month and first <= low and high <= last and (first, last) != (low, high)
             for other, first, last, _ in parts
         )
-        for file in path.iterdir()
+        for file in path.rglob("*")
         if file.is_file()
-    )
+    ]
+    words = sum(size for name, size in sizes if name.startswith(WORD_INDEX))
+    return Disk(sum(size for _, size in sizes), words)
 
 
 def measured_on(*packages: str) -> str:

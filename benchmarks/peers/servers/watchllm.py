@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from measured import KEY, PROJECT, disk_bytes
+from measured import KEY, PROJECT, disk_of
 
 from servers.server import Server, ask
 
@@ -39,7 +39,7 @@ class WatchLLM(Server):
 
     def disk_bytes(self, directory: Path) -> int:
         """Leave out the files that merges have replaced: they are deleted within ten minutes."""
-        return disk_bytes(directory)
+        return disk_of(directory).bytes
 
     def newest(self, port: int) -> int:
         """Ask for the newest events, with their texts."""

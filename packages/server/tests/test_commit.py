@@ -135,13 +135,27 @@ def test_under_load_a_group_grows_until_it_is_full() -> None:
     store = MemoryStore()
 
     async def story(commit: GroupCommit) -> None:
-        await add_while_busy(commit, store, [[row("x")], [row("y")]])
-        await asyncio.gather(*(commit.add([row(name)], 10) for name in "abc"))
+        await add_while_busy(commit, store, [[row("x")], [row("y")], [row("z")]])
+        await asyncio.gather(commit.add([row("a")], 10), commit.add([row("b"), row("c")], 10))
 
     with committing(store, group_events=3, group_seconds=10_000) as commit:
         asyncio.run(story(commit))
 
-    assert store.groups == [["first"], ["x", "y"], ["a", "b", "c"]]
+    assert store.groups == [["first"], ["x", "y", "z"], ["a", "b", "c"]]
+
+
+def test_a_group_waits_no_longer_than_for_the_senders_of_the_last() -> None:
+    """When as many batches wait as made the largest of the last groups they are stored at once."""
+    store = MemoryStore()
+
+    async def story(commit: GroupCommit) -> None:
+        await add_while_busy(commit, store, [[row("x")], [row("y")]])
+        await asyncio.gather(commit.add([row("a")], 10), commit.add([row("b")], 10))
+
+    with committing(store, group_seconds=10_000) as commit:
+        asyncio.run(story(commit))
+
+    assert store.groups == [["first"], ["x", "y"], ["a", "b"]]
 
 
 def test_a_single_sender_waits_for_nobody() -> None:

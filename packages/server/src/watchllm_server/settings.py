@@ -193,8 +193,8 @@ SETTINGS = (
     Setting(
         "group_ms",
         "WATCHLLM_GROUP_MS",
-        "50",
-        "Milliseconds from one insert to the next under load; a full group does not wait.",
+        "120",
+        "Most milliseconds from one insert to the next under load; a full group does not wait.",
         _number(0, 10_000),
     ),
     Setting(

@@ -2,7 +2,8 @@
 
 One thread writes. A batch that comes alone is stored at once. Under load a group grows while the
 insert before it runs and for a moment more: an insert costs as much as several hundred events in
-it, and each part that it makes is merged again.
+it, and each part that it makes is merged again. The moment is over early when as many batches wait
+as made the largest of the last groups: their senders, who wait for answers, are then all back.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from watchllm_server.store.base import EventStore
 
 _log = logging.getLogger(__name__)
+_REMEMBERED_GROUPS = 8
 _ERROR_NAME = re.compile(r"\(([A-Z][A-Z_]+)\)")
 
 
@@ -61,7 +63,8 @@ class GroupCommit:
     """Store the rows of many requests together. `start` it, and `close` it to finish its work.
 
     `group_events` and `group_bytes` bound one insert; a single larger batch goes alone. While
-    several batches make a group, inserts start `group_seconds` apart or as soon as a group is full.
+    several batches make a group, inserts start `group_seconds` apart or as soon as a group is full or
+    has as many batches as any of the last ones.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class GroupCommit:
         self._group_seconds = group_seconds
         self._clock = clock
         self._not_before = 0.0
+        self._last_sizes: deque[int] = deque([1], _REMEMBERED_GROUPS)
         self._dedup = Deduplicator(store)
         self._waiting: deque[_Batch] = deque()
         self._waiting_events = 0
@@ -138,6 +142,7 @@ class GroupCommit:
                 group.append(self._waiting.popleft())
                 self._waiting_events -= len(batch.rows)
                 self._waiting_bytes -= batch.size
+            self._last_sizes.append(len(group))
             # A single batch tells of a single sender, who would wait for nobody.
             wait = self._group_seconds if len(group) > 1 else 0
             self._not_before = self._clock.monotonic() + wait
@@ -149,6 +154,7 @@ class GroupCommit:
             full = (
                 self._waiting_events >= self._group_events
                 or self._waiting_bytes >= self._group_bytes
+                or len(self._waiting) >= max(self._last_sizes)
             )
             if left <= 0 or full:
                 return
