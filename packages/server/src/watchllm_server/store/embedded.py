@@ -39,6 +39,15 @@ _T = TypeVar("_T")
 _READERS = 4
 _QUERY_SECONDS = 30
 _LITTLE_SPACE = 64_000_000
+# The engine's own sizes are those of a large machine: gigabytes each.
+_CACHES = {
+    "mark_cache_size": 32_000_000,
+    "primary_index_cache_size": 32_000_000,
+    "index_mark_cache_size": 32_000_000,
+    "text_index_header_cache_size": 32_000_000,
+    "text_index_tokens_cache_size": 16_000_000,
+    "query_condition_cache_size": 8_000_000,
+}
 _FORMAT = "JSONCompactEachRow"
 _OUTPUT_SETTINGS = (
     "SET output_format_json_quote_decimals = 1, output_format_json_quote_64bit_integers = 0, "
@@ -62,7 +71,9 @@ class EmbeddedStore:
         self._engine = _load_engine()
         self._directory = directory
         # The engine compares spellings of a path literally.
-        self._address = f"{os.path.realpath(directory)}?max_server_memory_usage={memory_bytes}"
+        settings = {"max_server_memory_usage": memory_bytes, **_CACHES}
+        given = "&".join(f"{name}={value}" for name, value in settings.items())
+        self._address = f"{os.path.realpath(directory)}?{given}"
         self._local = threading.local()
         self._connections: list[Any] = []
         self._lock = threading.Lock()
