@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from watchllm_server import fields
-from watchllm_server.events import COMMON, DEFAULT_ENV, EXACT_DIGITS, SHAPES, error_columns
+from watchllm_server.events import COMMON, DEFAULT_ENV, EXACT_DIGITS, SHAPES
 from watchllm_server.fields import FaultyFieldError, check
 from watchllm_server.jsontext import is_deeper_than, unescape
 from watchllm_server.rows import Call, Columns, Row
@@ -78,9 +78,6 @@ def read_call(raw: Raw, project_id: str) -> Row | None:
         ts = datetime.fromisoformat(time)
         check("latency_ms", event.latency_ms, fields.AMOUNT)
         attributes = _attributes(event)
-        error = {}
-        if event.error is not UNSET:
-            error = error_columns(check("error", event.error, fields.ERROR_INFO))
     except (msgspec.DecodeError, RecursionError, ValueError, FaultyFieldError):
         return None
     if ts.year not in _YEARS:
@@ -104,7 +101,6 @@ def read_call(raw: Raw, project_id: str) -> Row | None:
         prompt=event.prompt,
         response=event.response,
         attributes=attributes,
-        **error,
     )
     call = Call(
         model=event.model,

@@ -22,8 +22,6 @@ from watchllm_server.rows import Call, Columns, Row
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from watchllm_server.fields import ErrorInfo
-
 DEFAULT_ENV: Final = "development"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _END: Final = datetime(2262, 1, 1, tzinfo=UTC)
@@ -287,14 +285,6 @@ def _call(event: Mapping[str, Raw], values: Mapping[str, Any], ts: datetime) -> 
     )
 
 
-def error_columns(error: ErrorInfo) -> dict[str, str]:
-    """Return what an error has columns for."""
-    found = {"error_message": error.message}
-    if error.type is not None:
-        found["error_type"] = error.type
-    return found
-
-
 def _columns(
     event: dict[str, Raw], values: Mapping[str, Any], project_id: str, ts: datetime
 ) -> Columns:
@@ -316,8 +306,6 @@ def _columns(
     if "sample_rate" in values:
         found["sample_rate"] = event["sample_rate"]
     found.setdefault("env", DEFAULT_ENV)
-    if "error" in values:
-        found |= error_columns(values["error"])
     if rest:
         found["attributes"] = unescape(msgspec.json.encode(rest)).decode()
     return Columns(project_id=project_id, ts=ts.replace(tzinfo=None).isoformat(sep=" "), **found)

@@ -39,7 +39,8 @@ class Columns(Struct, kw_only=True, gc=False):
     attributes: str | UnsetType = UNSET
     error_type: str | UnsetType = UNSET
     error_message: str | UnsetType = UNSET
-    """Of the `error` among the attributes: the engine need not take their JSON apart."""
+    error_pattern: str | UnsetType = UNSET
+    """Of the `error` among the attributes. The store sets them."""
     cost: str | UnsetType = UNSET
     """In US dollars. The writer sets it, when the price is known."""
 

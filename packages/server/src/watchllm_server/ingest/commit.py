@@ -63,8 +63,8 @@ class GroupCommit:
     """Store the rows of many requests together. `start` it, and `close` it to finish its work.
 
     `group_events` and `group_bytes` bound one insert; a single larger batch goes alone. While
-    several batches make a group, inserts start `group_seconds` apart or as soon as a group is full or
-    has as many batches as any of the last ones.
+    several batches make a group, inserts start `group_seconds` apart, or as soon as a group is full
+    or has as many batches as the largest of the last ones.
     """
 
     def __init__(

@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 IS_ERROR: Final = "(event_type = 'error' OR status IN ('error', 'timeout'))"
 """What counts as an error, as SQL: error events, and calls or steps that failed."""
 
-# What varies between two errors of one kind: UUIDs, hexadecimal numbers, long runs of hexadecimal
-# digits, and numbers with their decimals. Written as a literal of SQL.
-_VARIABLE: Final = (
-    r"'(?i)\\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\\b|\\b0x[0-9a-f]+\\b"
-    r"|\\b[0-9a-f]{8,}\\b|\\d+(?:[.,:]\\d+)*'"
+_KIND: Final = (
+    "if(error_type = '' AND error_message = '' AND status != '', "
+    "toString(status), toString(error_type))"
 )
 
 
@@ -53,18 +51,21 @@ class ErrorGroup:
 
 def error_groups(store: EventStore, where: Filter, *, limit: int) -> list[ErrorGroup]:
     """Return the kinds of errors that match, the most frequent first."""
-    rows = store.query(
-        "error_groups",
-        {**where.parameters(), "limit": limit},
-        {"condition": where.condition(), "is_error": IS_ERROR, "variable": _VARIABLE},
-    )
-    return [_group(row) for row in rows]
+    fragments = {"condition": where.condition(), "is_error": IS_ERROR, "kind": _KIND}
+    parameters = where.parameters()
+    rows = store.query("error_groups", {**parameters, "limit": limit}, fragments)
+    if not rows:
+        return []
+    moments = [str(last) for *_, last, _, _ in rows]
+    found = store.query("error_examples", {**parameters, "moments": moments}, fragments)
+    newest = {(kind, pattern): example for kind, pattern, example in found}
+    # What is erased between the two questions has no example left.
+    return [_group(row, newest[row[1], row[2]]) for row in rows if (row[1], row[2]) in newest]
 
 
-def _group(row: list[Any]) -> ErrorGroup:
-    fingerprint, kind, pattern, newest, occurrences, runs, users, first, last, *lists = row
+def _group(row: list[Any], newest: list[str]) -> ErrorGroup:
+    fingerprint, kind, pattern, occurrences, runs, users, first, last, models, releases = row
     message, event_id, run_id = newest
-    models, releases = lists
     return ErrorGroup(
         fingerprint=fingerprint,
         type=kind,

@@ -210,7 +210,8 @@ class _Ask:
 
     def percentiles(self, width: timedelta | None = None) -> dict[_Place, list[float | None]]:
         """Return the 50th, 95th and 99th percentile of the latency of calls, likewise."""
-        rows = self._query("percentiles", width, self._parameters)
+        name = "percentiles_by_tag" if self._group_by == "tag" else "percentiles"
+        rows = self._query(name, width, self._parameters)
         return {(row[0], row[1]): row[2] for row in rows}
 
     def _query(self, name: str, width: timedelta | None, parameters: Mapping[str, Value]) -> Any:
@@ -233,7 +234,7 @@ class _Ask:
                 "key": key,
                 # Events with the same tags are summed up before each tag takes its share.
                 "member": _TAG.format("key") if by_tag else "key",
-                "group": _TAG.format("tags") if by_tag else key,
+                "group": key,
                 "bucket": bucket,
                 "is_error": IS_ERROR,
                 "span": _BY_HOUR if rolled_up else _BY_TIME,

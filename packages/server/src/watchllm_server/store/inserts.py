@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from watchllm_server.rows import Columns
+from watchllm_server.store.errorcolumns import fill_error_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,7 @@ def insert_statement(text_indexes: Sequence[str]) -> str:
 def encode_rows(rows: Sequence[tuple[Row, Decimal | None]]) -> bytes:
     """Return rows with their costs in ClickHouse's JSONEachRow format."""
     for row, cost in rows:
+        fill_error_columns(row.columns)
         if cost is not None:
             row.columns.cost = f"{cost:f}"
     return _encode_lines([row.columns for row, _ in rows])

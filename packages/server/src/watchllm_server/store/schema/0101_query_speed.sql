@@ -16,10 +16,13 @@ ALTER TABLE events ADD INDEX IF NOT EXISTS by_word
     arrayDistinct(tokens(lowerUTF8(concat(prompt, ' ', response, ' ', replaceRegexpAll(attributes, '\\\\(u[0-9a-fA-F]{4}|.)', ' '))), 'splitByNonAlpha'))
     TYPE text(tokenizer = 'array');
 
--- Of the `error` among the attributes. The server fills them in, for the engine would read all JSON.
+-- Of the `error` among the attributes: at most 500 characters, and the same with # for what varies.
+-- The server fills them in.
 ALTER TABLE events ADD COLUMN IF NOT EXISTS error_type LowCardinality(String);
 
 ALTER TABLE events ADD COLUMN IF NOT EXISTS error_message String CODEC(ZSTD(3));
+
+ALTER TABLE events ADD COLUMN IF NOT EXISTS error_pattern String CODEC(ZSTD(3));
 
 -- Totals by the hour. The hour is a number because the engine's own hours end in 2106. Latencies
 -- weigh 100 times 1 / sample_rate, since a weight must be a whole number.
