@@ -2,7 +2,8 @@
 
 Fills a fresh data directory through the store's own insert, starts `watchllm serve` on it, and asks
 each question several times, each time with other values where it has any, one after the other. The
-engine keeps no results of queries.
+engine keeps no results of queries. `--copies 10 --characters 60` asks again with ten times as many
+short events, and takes a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -15,118 +16,18 @@ import shutil
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import msgspec
-from load import percentile, text
-from measured import KEY, PROJECT, Measured, measured_on, running
-from msgspec import Raw
+from load import percentile
+from measured import KEY, Measured, disk_of, measured_on, running
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
-from watchllm_server import datadir
-from watchllm_server.events import read_event
-from watchllm_server.store.embedded import EmbeddedStore
+from stored import MODELS, PER_RUN, Events, copy, event_id, fill, rare_word, run_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from watchllm_server.events import Row
-
-GROUP = 10_000
-DAYS = 30
-PER_RUN = 10
-MODELS = ["gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5"]
-
-
-class Events:
-    """Made-up events of the last thirty days: runs of ten, calls, steps and errors."""
-
-    def __init__(self, count: int, characters: int) -> None:
-        self.count = count
-        self.characters = characters
-        self.first = datetime.now(UTC) - timedelta(days=DAYS) + timedelta(minutes=2)
-        self.step = timedelta(days=DAYS) / count
-        self.seed = random.Random(7)
-        self.texts = [text(2 * characters, self.seed) for _ in range(2_000)]
-
-    def words(self, length: int) -> str:
-        """Return a piece of one of the texts."""
-        at = self.seed.randrange(self.characters)
-        return self.seed.choice(self.texts)[at : at + length]
-
-    def row(self, number: int) -> tuple[Row, Decimal | None]:
-        """Return the row of an event and its cost: six in ten are calls, one in fifty an error."""
-        seed = self.seed
-        at = self.first + number * self.step
-        event: dict[str, Any] = {
-            "event_id": event_id(number),
-            "event_type": "agent_step",
-            "run_id": run_id(number // PER_RUN),
-            "timestamp": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            "env": seed.choice(["production", "staging"]),
-            "tags": ["bench", f"team-{seed.randrange(8)}"],
-            "user_id": f"user-{number // PER_RUN % 5_000}",
-            "release": f"1.{number * 20 // self.count}.0",
-            "client": {"sdk_version": "0.2.0", "platform": "bench"},
-            "latency_ms": round(seed.lognormvariate(6.5, 0.8), 3),
-            "status": "success" if seed.random() < 0.97 else "timeout",
-        }
-        if number % 50 == 49:
-            message = f"No order {seed.randrange(10**6)} of {seed.choice(MODELS)}"
-            event |= {"event_type": "error", "error": {"message": message, "type": "LookupError"}}
-            del event["latency_ms"], event["status"]
-        elif number % 10 < 6:
-            event |= {
-                "event_type": "prompt_call",
-                "model": seed.choice(MODELS),
-                "tokens_input": seed.randrange(50, 900),
-                "tokens_output": seed.randrange(20, 400),
-                "prompt": f"{self.words(self.characters * 2 // 3)} {rare_word(number)}",
-                "response": self.words(self.characters // 3),
-            }
-            cost = Decimal(seed.randrange(1_000, 900_000)).scaleb(-8)
-            return read_event(Raw(msgspec.json.encode(event)), PROJECT), cost
-        else:
-            event |= {
-                "step_number": number % 10,
-                "step_name": "Look up",
-                "step_type": "tool_call",
-                "input_data": {},
-                "output_data": {"text": self.words(self.characters // 3)},
-            }
-        return read_event(Raw(msgspec.json.encode(event)), PROJECT), None
-
-
-def event_id(number: int) -> str:
-    """Return the id of an event: 32 digits, the first of which follow the time as in UUIDv7."""
-    return f"{number:012x}{random.Random(number).getrandbits(80):020x}"
-
-
-def run_id(number: int) -> str:
-    """Return the id of a run."""
-    return f"run-{number * 2_654_435_761 % 2**32:08x}"
-
-
-def rare_word(number: int) -> str:
-    """Return a word that ten events have."""
-    return f"w{number // 10:x}z"
-
-
-def fill(directory: Path, events: Events) -> float:
-    """Store the events and return how many bytes one takes on disk."""
-    store = EmbeddedStore(datadir.prepare(directory) / "events", memory_bytes=1_500_000_000)
-    try:
-        for first in track(range(0, events.count, GROUP), description="storing events"):
-            last = min(first + GROUP, events.count)
-            store.insert_group([events.row(number) for number in range(first, last)])
-    finally:
-        store.close()
-    used = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-    return used / events.count
 
 
 class Client:
@@ -205,12 +106,10 @@ def questions(client: Client, events: Events) -> dict[str, Callable[[int], bytes
 
 
 def measure(
-    client: Client, events: Events, repeat: int, server: Measured, console: Console
-) -> None:
-    """Ask everything and print the table."""
-    table = Table(title=f"Questions over HTTP at {events.count:,} events")
-    for column in ("question", "p50 ms", "p95 ms", "first ms", "server CPU ms"):
-        table.add_column(column, justify="left" if column == "question" else "right")
+    client: Client, events: Events, repeat: int, server: Measured
+) -> dict[str, tuple[float, float, float, float]]:
+    """Ask everything; return p50, p95, the first and the server's CPU, in milliseconds."""
+    found = {}
     for name, ask in questions(client, events).items():
         seconds = []
         before = server.cpu_seconds()
@@ -220,9 +119,58 @@ def measure(
             seconds.append(time.perf_counter() - began)
         used = (server.cpu_seconds() - before) / repeat
         p50, p95 = percentile(seconds, 0.5), percentile(seconds, 0.95)
-        values = (p50, p95, seconds[0], used)
-        table.add_row(name, *(f"{1_000 * value:.1f}" for value in values))
+        found[name] = (1_000 * p50, 1_000 * p95, 1_000 * seconds[0], 1_000 * used)
+    return found
+
+
+def show(
+    found: dict[str, tuple[float, float, float, float]],
+    fewer: dict[str, tuple[float, float, float, float]] | None,
+    title: str,
+    console: Console,
+) -> None:
+    """Print the table, with the ratio to the times at fewer events when there are such."""
+    table = Table(title=title)
+    for column in ("question", "p50 ms", "p95 ms", "first ms", "server CPU ms"):
+        table.add_column(column, justify="left" if column == "question" else "right")
+    if fewer:
+        table.add_column("p50 ratio", justify="right")
+    for name, values in found.items():
+        ratio = [f"{values[0] / fewer[name][0]:.1f}"] if fewer else []
+        table.add_row(name, *(f"{value:.1f}" for value in values), *ratio)
     console.print(table)
+
+
+def settle(directory: Path, stored: int, console: Console) -> None:
+    """Let a server finish its merges; print what the events take on disk."""
+    with running(directory) as server, console.status("waiting for the merges"):
+        server.settle(most_seconds=180)
+    disk = disk_of(directory)
+    console.print(
+        f"{disk.bytes / stored:,.0f} bytes an event on disk, "
+        f"{disk.word_index / stored:,.0f} of them the index over words"
+    )
+
+
+def serve_and_ask(
+    directory: Path, events: Events, chosen: argparse.Namespace, console: Console, *, export: bool
+) -> dict[str, tuple[float, float, float, float]]:
+    """Start a server on what is stored, ask everything, and say how soon it answered first."""
+    with running(directory) as server:
+        idle = server.memory_mb()
+        client = Client(server.port)
+        began = time.perf_counter()
+        client.find(limit=50)
+        first = server.ready_seconds + time.perf_counter() - began
+        found = measure(client, events, chosen.repeat, server)
+        client.close()
+        console.print(
+            f"first answer {first:.1f} s after the start, {idle:.0f} MB in memory before it, "
+            f"{server.memory_mb():.0f} MB after all"
+        )
+        if export:
+            measure_export(server, events, console)
+    return found
 
 
 def measure_export(server: Measured, events: Events, console: Console) -> None:
@@ -253,21 +201,26 @@ def main() -> None:
     parser.add_argument("--characters", type=int, default=450, help="of prompt and response")
     parser.add_argument("--repeat", type=int, default=30, help="how often each question is asked")
     parser.add_argument("--data-dir", type=Path, help="keep the events here, and use them again")
+    parser.add_argument(
+        "--copies", type=int, default=1, help="ask again with so many copies of each event stored"
+    )
     chosen = parser.parse_args()
     console = Console()
     events = Events(chosen.events, chosen.characters)
     directory = chosen.data_dir or Path(tempfile.mkdtemp(prefix="watchllm-bench-"))
     try:
         if not (directory / "events").is_dir():
-            console.print(f"{fill(directory, events):,.0f} bytes an event on disk, before merges")
-        with running(directory) as server:
-            client = Client(server.port)
-            measure(client, events, chosen.repeat, server, console)
-            client.close()
-            measure_export(server, events, console)
-            memory = f"{server.memory_mb():.0f} MB in memory"
-        on = measured_on("watchllm-server", "chdb")
-        console.print(f"ready after {server.ready_seconds:.1f} s; {memory}; {on}")
+            fill(directory, events)
+            settle(directory, events.count, console)
+        found = serve_and_ask(directory, events, chosen, console, export=True)
+        show(found, None, f"Questions over HTTP at {events.count:,} events", console)
+        if chosen.copies > 1:
+            stored = events.count * chosen.copies
+            copy(directory, events, chosen.copies)
+            settle(directory, stored, console)
+            more = serve_and_ask(directory, events, chosen, console, export=False)
+            show(more, found, f"Questions over HTTP at {stored:,} events", console)
+        console.print(measured_on("watchllm-server", "chdb"))
     finally:
         if chosen.data_dir is None:
             shutil.rmtree(directory)

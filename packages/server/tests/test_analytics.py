@@ -247,6 +247,29 @@ def test_errors_that_differ_in_numbers_and_ids_are_one(account: Account) -> None
     assert len({e["fingerprint"] for e in answer["errors"]}) == 4
 
 
+def test_a_kind_of_errors_holds_nothing_that_redaction_took_away(account: Account) -> None:
+    """The message and the pattern of an error are those of the stored event, redacted."""
+    account.send(error("No customer jane.doe@example.com"))
+
+    _, answer = account.get(f"/v1/analytics/errors?{DAY}")
+
+    [only] = answer["errors"]
+    assert only["message"] == only["pattern"] == "No customer [REDACTED_EMAIL]"
+
+
+def test_the_newest_error_of_a_kind_is_of_that_kind(account: Account) -> None:
+    """Kinds of errors whose newest happened at the same moment each show an event of their own."""
+    times = ["2026-11-24T09:00:00Z", "2026-11-24T10:00:00Z"]
+    account.send(*(error(text, timestamp=time) for text in ("a", "b") for time in times))
+    account.send(error("a", timestamp=times[1], event_id="zz"))
+
+    _, answer = account.get(f"/v1/analytics/errors?{DAY}")
+
+    found = {each["message"]: each for each in answer["errors"]}
+    assert (found["a"]["occurrences"], found["a"]["event_id"]) == (3, "zz")
+    assert (found["b"]["occurrences"], found["b"]["message"]) == (2, "b")
+
+
 def test_a_duplicate_counts_once_everywhere(account: Account) -> None:
     """Events that were delivered again are in no list, run, total or series a second time."""
     events = [
