@@ -272,7 +272,7 @@ def test_debugging_shows_each_event_and_never_the_key(
     error = capsys.readouterr().err
 
     assert error.count("logged ") == 1
-    assert f"logged prompt_call {event_id}\n" in error
+    assert f"logged prompt_call {event_id} run=run-1\n" in error
     assert "key-of-the-test" not in error + repr(app.client) + caplog.text
 
 

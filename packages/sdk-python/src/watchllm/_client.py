@@ -395,7 +395,8 @@ class WatchLLMClient:
                 self._stats.reject("closed")
                 self._problems.report("closed", "Events logged after close() are dropped.")
             elif self._logger.isEnabledFor(DEBUG):
-                self._logger.debug("logged %s %s", event_type, event_id)
+                run_id = self._pipeline.run_id(record)
+                self._logger.debug("logged %s %s run=%s", event_type, event_id, run_id)
         except Exception as failure:
             self._stats.reject("internal_error")
             self._problems.report(

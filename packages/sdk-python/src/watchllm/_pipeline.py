@@ -77,6 +77,12 @@ class Pipeline:
             record = self._encoded(event_type, values, event_id, time_ns, 1.0)[0]
         return unpack(record)
 
+    def run_id(self, record: bytes) -> str:
+        """Return the run of a record as it will be sent."""
+        import json
+
+        return str(json.loads(self.unpack(record))["run_id"])
+
     def _share(self, event_type: str, values: dict[str, Any], event_id: str) -> float:
         run_id = values.get("run_id")
         return weight(
