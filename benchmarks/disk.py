@@ -13,9 +13,8 @@ import random
 import tempfile
 from pathlib import Path
 
-from ingest import settle
 from load import post_all, prompt_call, text
-from measured import KEY, PROJECT, disk_bytes, measured_on, running
+from measured import KEY, PROJECT, disk_of, measured_on, running
 from rich.console import Console
 from rich.table import Table
 
@@ -53,7 +52,7 @@ def main() -> None:
     lines = [line for line in lines if line.strip()]
     console = Console()
     table = Table(title="Disk by the length of the texts")
-    for column in ("characters", "events", "bytes of JSON", "bytes on disk"):
+    for column in ("characters", "events", "bytes of JSON", "bytes on disk", "of which index"):
         table.add_column(column, justify="right")
     seed = random.Random(7)
     for characters, count in ROUNDS:
@@ -64,10 +63,16 @@ def main() -> None:
             with console.status(f"{count:,} events of {characters:,} characters"):
                 bodies = [body(lines, characters, seed) for _ in range(count // BATCH)]
                 result = asyncio.run(post_all(server.port, KEY, bodies, CONNECTIONS))
-                settle(server)
-                used = disk_bytes(Path(directory)) / result.stored
+                server.settle()
+                disk = disk_of(directory)
             size = sum(map(len, bodies)) / count
-            table.add_row(f"{characters:,}", f"{result.stored:,}", f"{size:,.0f}", f"{used:,.0f}")
+            table.add_row(
+                f"{characters:,}",
+                f"{result.stored:,}",
+                f"{size:,.0f}",
+                f"{disk.bytes / result.stored:,.0f}",
+                f"{disk.word_index / result.stored:,.0f}",
+            )
     console.print(table)
     console.print(measured_on("watchllm-server", "chdb"))
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+import clickhouse_connect
 import pytest
 from conftest import CONTRACT, Account, prompt_call
 from starlette.testclient import TestClient
@@ -24,16 +25,23 @@ if TYPE_CHECKING:
 
     from conftest import Server
     from engines import ClickHouseProcess
+    from watchllm_server.address import Address
     from watchllm_server.metadata import Metadata
     from watchllm_server.pricing import Prices
 
 
 @pytest.fixture
+def address(clickhouse: ClickHouseProcess) -> Address:
+    """Return the address of an empty database in ClickHouse."""
+    return parse_address(clickhouse.url())
+
+
+@pytest.fixture
 def remote(
-    clickhouse: ClickHouseProcess, metadata: Metadata, prices: Prices, account: Account
+    address: Address, metadata: Metadata, prices: Prices, account: Account
 ) -> Iterator[Account]:
     """Return the account's project on a server that keeps its events in ClickHouse."""
-    store = ClickHouseStore(parse_address(clickhouse.url()))
+    store = ClickHouseStore(address)
     app = create_app(load_settings({}), store=store, metadata=metadata, prices=prices)
     with TestClient(app, base_url="http://127.0.0.1:8787") as client:
         yield Account(account.project, account.key, client)
@@ -75,6 +83,28 @@ def test_a_tenth_delivered_twice_is_seen_once(request: pytest.FixtureRequest, ki
     assert sorted(found) == sorted(event["event_id"] for event in events)
     assert [run["events"] for run in runs["runs"]] == [60] * 5
     assert sum(run["tokens_output"] for run in runs["runs"]) == 45 * len(events)
+
+
+def test_words_are_found_in_fresh_and_in_merged_parts(address: Address, remote: Account) -> None:
+    """Inserts leave the index over words to merges: answers are the same before and after one."""
+    remote.send(prompt_call(event_id="1", prompt="Größe XL"), prompt_call(event_id="2"))
+    remote.send(prompt_call(event_id="3", response="die größe?"), prompt_call(prompt="Größen"))
+    before = remote.ids(text_search="größe"), remote.ids(text_search="absent")
+
+    client = clickhouse_connect.get_client(
+        host=address.host, port=address.port, database=address.database
+    )
+    client.command("OPTIMIZE TABLE events FINAL")
+    indexed = client.command(
+        "SELECT count() FROM system.parts WHERE database = currentDatabase() AND table = 'events' "
+        "AND active AND secondary_indices_compressed_bytes > 0"
+    )
+    client.close()
+
+    assert indexed == 1
+    after = remote.ids(text_search="größe"), remote.ids(text_search="absent")
+    assert after == before
+    assert (sorted(after[0]), after[1]) == (["1", "3"], [])
 
 
 def test_an_outage_is_503_and_loses_nothing(
