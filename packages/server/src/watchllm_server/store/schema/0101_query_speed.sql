@@ -8,7 +8,6 @@ ALTER TABLE events MODIFY SETTING
 
 -- The words that word search looks for: of all texts of an event, in lower case, with the escapes of
 -- JSON taken away. A word is a run of letters and digits; all that is not ASCII counts as a letter.
--- Each word of an event goes into the index once, which halves what it costs to build.
 ALTER TABLE events ADD COLUMN IF NOT EXISTS search_words Array(String)
     ALIAS arrayDistinct(tokens(lowerUTF8(concat(prompt, ' ', response, ' ', replaceRegexpAll(attributes, '\\\\(u[0-9a-fA-F]{4}|.)', ' '))), 'splitByNonAlpha'));
 
