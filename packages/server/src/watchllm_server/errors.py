@@ -6,6 +6,7 @@ WatchLLMServerError
 ├── MetadataUnavailableError  the database of projects and keys is away
 ├── BackupError               a backup cannot be written or restored as asked
 ├── ControlError              the running server cannot be asked, or says no
+├── SealError                 encrypted bytes do not open with the server's key
 ├── TransferError             an export or import cannot go on: one sentence, exit code 2
 ├── StoreError                the store did not do what was asked
 │   └── StoreUnavailableError  it cannot do anything now
@@ -46,6 +47,10 @@ class MetadataUnavailableError(WatchLLMServerError):
 
 class BackupError(WatchLLMServerError):
     """Say in one sentence why a backup cannot be written or restored."""
+
+
+class SealError(WatchLLMServerError):
+    """Say why encrypted bytes cannot be opened; never a word of what they hold."""
 
 
 class ControlError(WatchLLMServerError):

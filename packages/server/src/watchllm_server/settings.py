@@ -21,6 +21,7 @@ _MAX_PORT = 65_535
 _MIN_MEMORY_MB = 200
 _MIN_PASSWORD = 12
 _MIN_DIFFERENT = 5
+_MIN_SECRET = 32
 
 
 class Setting(NamedTuple):
@@ -58,6 +59,12 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
 def _password(text: str) -> str:
     if text and (len(text) < _MIN_PASSWORD or len(set(text)) < _MIN_DIFFERENT):
         raise ValueError(f"{_MIN_PASSWORD} characters or more, not the same few")
+    return text
+
+
+def _secret_key(text: str) -> str:
+    if text and (len(text) < _MIN_SECRET or len(set(text)) < _MIN_DIFFERENT):
+        raise ValueError(f"{_MIN_SECRET} random characters or more, as `openssl rand -base64 32`")
     return text
 
 
@@ -110,6 +117,14 @@ SETTINGS = (
         "Password of the pages and the admin API, of 12 characters or more. Without one they "
         "answer only on this machine, and the server listens nowhere else.",
         _password,
+    ),
+    Setting(
+        "secret_key",
+        "WATCHLLM_SECRET_KEY",
+        "",
+        "Key under which provider keys and cached answers are encrypted, of 32 random characters "
+        "or more. Default: a file secret.key that is made in the data directory.",
+        _secret_key,
     ),
     Setting(
         "public_url",
@@ -213,7 +228,7 @@ SETTINGS = (
     ),
 )
 
-_SECRET = {"admin_password", "init_api_key"}
+_SECRET = {"admin_password", "init_api_key", "secret_key"}
 
 
 def _shown(text: str) -> str:
@@ -230,6 +245,7 @@ class Settings:
     data_dir: Path
     store: Address | None
     admin_password: str
+    secret_key: str
     public_url: str
     database_url: str
     rate_limit: int
