@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any, Final
+
+import msgspec
 
 # Each alternative begins at an escape, so that an escaped backslash is read as one and never as the
 # start of the next escape.
@@ -17,6 +20,7 @@ _CODE = re.compile(
     re.DOTALL,
 )
 _ASCII = 0x80
+_MAX_LEVELS: Final = 64
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -61,3 +65,24 @@ def _character(match: re.Match[bytes]) -> bytes:
     if match["code"] and (code := int(match["code"], 16)) >= _ASCII:
         return chr(code).encode()
     return match[0]
+
+
+def parse(value: Any) -> Any:
+    """Return what a JSON text holds, or the value itself when it is no such text."""
+    if not isinstance(value, str):
+        return value
+    text = value.encode("utf-8", "replace")
+    for attempt in (text, mend_halves(text)):
+        try:
+            found = msgspec.json.decode(attempt)
+        except (msgspec.DecodeError, RecursionError):
+            continue
+        return value if is_deeper_than(_MAX_LEVELS, attempt) else found
+    return value
+
+
+def text_of(value: Any) -> str:
+    """Return a value as text: a text itself, nothing for None, else JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from watchllm_server.ingest.otlp import names
 from watchllm_server.ingest.otlp.messages import (
-    Message,
-    answer,
-    conversation,
     indexed_message,
     openinference_message,
-    read_messages,
     take_indexed,
 )
 from watchllm_server.ingest.otlp.usage import cost_of, take_usage
-from watchllm_server.ingest.otlp.values import parse, text_of
+from watchllm_server.jsontext import parse, text_of
+from watchllm_server.messages import Message, answer, conversation, read_messages
 
 if TYPE_CHECKING:
     from watchllm_server.ingest.otlp.span import Attributes, Span

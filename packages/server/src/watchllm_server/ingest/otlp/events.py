@@ -17,7 +17,8 @@ from watchllm_server.ingest.otlp import names
 from watchllm_server.ingest.otlp.dialects import is_model_call, take_model_call, take_step
 from watchllm_server.ingest.otlp.retold import find_retold
 from watchllm_server.ingest.otlp.source import sample_rate
-from watchllm_server.ingest.otlp.values import bounded, cut, given, parse, text_of
+from watchllm_server.ingest.otlp.values import bounded, cut, given
+from watchllm_server.jsontext import parse, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from watchllm_server.ingest.otlp.values import bounded, first, given, text_of
+from watchllm_server.ingest.otlp.values import bounded, first, given
+from watchllm_server.jsontext import text_of
 
 if TYPE_CHECKING:
     from watchllm_server.ingest.otlp.span import Attributes

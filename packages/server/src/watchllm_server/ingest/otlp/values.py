@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from watchllm_server.jsontext import is_deeper_than, mend_halves
-
 if TYPE_CHECKING:
     from watchllm_server.ingest.otlp.span import Attributes
 
@@ -15,7 +13,6 @@ MAX_ATTRIBUTES: Final = 128
 MAX_TEXT: Final = 16_000
 _MAX_ALL: Final = 64_000
 _MAX_NAME: Final = 256
-_MAX_LEVELS: Final = 64
 
 
 def bounded(attributes: Attributes) -> tuple[Attributes, int]:
@@ -60,27 +57,6 @@ def first(attributes: Attributes, *names: str) -> Any:
         if found is None and value is not None and value != "":
             found = value
     return found
-
-
-def parse(value: Any) -> Any:
-    """Return what a JSON text holds, or the value itself when it is no such text."""
-    if not isinstance(value, str):
-        return value
-    text = value.encode("utf-8", "replace")
-    for attempt in (text, mend_halves(text)):
-        try:
-            found = msgspec.json.decode(attempt)
-        except (msgspec.DecodeError, RecursionError):
-            continue
-        return value if is_deeper_than(_MAX_LEVELS, attempt) else found
-    return value
-
-
-def text_of(value: Any) -> str:
-    """Return a value as text: a text itself, nothing for None, else JSON."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def given(fields: dict[str, Any]) -> dict[str, Any]:
