@@ -1,0 +1,93 @@
+"""Merging the pieces of an answer: texts grow, lists grow, objects are merged.
+
+A piece may hold fields that no one here has heard of; they are merged by the same rules. Texts are
+collected and joined at the end, so that an answer of many pieces takes time in proportion to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from watchllm_server.gateway.shapes.sse import MalformedStreamError
+
+# Texts that come whole, though some providers repeat them in each piece.
+_WHOLE: Final = frozenset({"role", "id", "type", "name", "format", "object", "finish_reason"})
+# Lists whose objects come in pieces and say which they continue; all other lists just grow.
+_INDEXED: Final = frozenset({"tool_calls", "reasoning_details"})
+
+
+class _Text(list[str]):
+    """The pieces of a text."""
+
+
+class _Indexed(dict[int, dict[str, Any]]):
+    """Objects of a list, by their index."""
+
+
+def merge(into: dict[str, Any], piece: dict[str, Any]) -> None:
+    """Merge a piece of an object; raise MalformedStreamError where the kinds do not fit."""
+    for name, new in piece.items():
+        into[name] = _merged(name, into.get(name), new)
+
+
+def settled(value: Any) -> Any:
+    """Return what was merged as plain JSON; the objects of a list stand in order of index."""
+    if isinstance(value, _Text):
+        return "".join(value)
+    if isinstance(value, _Indexed):
+        return [settled(value[index]) for index in sorted(value)]
+    if isinstance(value, dict):
+        return {name: settled(inner) for name, inner in value.items()}
+    return [settled(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _merged(name: str, old: Any, new: Any) -> Any:
+    if new is None:
+        return old
+    if old is None:
+        return _first(name, new)
+    if isinstance(new, str):
+        return _merged_text(name, old, new)
+    if isinstance(new, dict):
+        if not isinstance(old, dict) or isinstance(old, _Indexed):
+            raise MalformedStreamError(f"{name!r} was no object before.")
+        merge(old, new)
+        return old
+    if isinstance(new, list):
+        return _merged_list(name, old, new)
+    return new
+
+
+def _first(name: str, new: Any) -> Any:
+    if isinstance(new, str):
+        return new if name in _WHOLE else _Text([new])
+    if isinstance(new, dict):
+        made: dict[str, Any] = {}
+        merge(made, new)
+        return made
+    return _merged_list(name, None, new) if isinstance(new, list) else new
+
+
+def _merged_text(name: str, old: Any, new: str) -> Any:
+    if name in _WHOLE:
+        return new or old
+    if not isinstance(old, _Text):
+        raise MalformedStreamError(f"{name!r} was no text before.")
+    old.append(new)
+    return old
+
+
+def _merged_list(name: str, old: Any, new: list[Any]) -> Any:
+    if name in _INDEXED:
+        old = _Indexed() if old is None else old
+        if not isinstance(old, _Indexed):
+            raise MalformedStreamError(f"{name!r} was no list before.")
+        for place, each in enumerate(new):
+            merge(old.setdefault(int(each.get("index", place)), {}), each)
+        return old
+    if old is None:
+        return new
+    if type(old) is not list:
+        raise MalformedStreamError(f"{name!r} was no list before.")
+    old.extend(new)
+    return old
