@@ -1,0 +1,264 @@
+"""Events on their way to the store: appended to small files, handed over, and then removed.
+
+A line that was written outlives the process (not a power cut), and a store that is away costs no
+request anything: the files wait for it, up to a bound. A file is handed over again when the process
+ends between the store's answer and its removal; the store keeps an event of one id once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import Counter, deque
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+from msgspec import Raw
+
+from watchllm_server.calls import read_call
+from watchllm_server.errors import Problem
+from watchllm_server.events import FaultyEventError, read_event
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from watchllm_server.rows import Row
+
+_log = logging.getLogger(__name__)
+
+_SUFFIX = ".jsonl"
+_SEGMENT_BYTES = 256_000
+_HANDOVER_BYTES = 2_000_000
+_HANDOVER_SECONDS = 0.25
+_LONGEST_WAIT = 15.0
+_CLOSING_SECONDS = 2.0
+# Lines read before the event loop sees to other work: some 0.2 ms.
+_SLICE = 16
+
+
+class Commit(Protocol):
+    """What stores rows."""
+
+    async def add(self, rows: Sequence[Row], size: int) -> None:
+        """Return once the rows are on disk; raise Problem when they could not be stored."""
+        ...
+
+
+class _Owner(msgspec.Struct):
+    project_id: str
+
+
+_owner = msgspec.json.Decoder(_Owner).decode
+
+
+@dataclass(slots=True, eq=False)
+class _Segment:
+    path: Path
+    size: int = 0
+
+
+class Journal:
+    """Append lines, and hand them to a store. Used by the event loop's thread alone.
+
+    `capacity` bounds the bytes on disk: what comes beyond it is dropped and counted. `pause` waits
+    for so many seconds between two looks at what has been written. The directory belongs to one
+    journal at a time; what an earlier one left there is handed over first.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        commit: Commit,
+        *,
+        capacity: int,
+        segment_bytes: int = _SEGMENT_BYTES,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        self._directory = directory
+        self._commit = commit
+        self._capacity = capacity
+        self._segment_bytes = segment_bytes
+        self._pause = pause
+        left = sorted(p for p in directory.glob(f"*{_SUFFIX}") if p.stem.isdecimal())
+        self._waiting = deque(_Segment(path, path.stat().st_size) for path in left)
+        self._bytes = sum(segment.size for segment in self._waiting)
+        self._number = int(self._waiting[-1].path.stem) if self._waiting else 0
+        self._open: tuple[int, _Segment] | None = None
+        self._cautious = False
+        self._task: asyncio.Task[None] | None = None
+        self._lost: Counter[str] = Counter()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Return the bytes on disk that the store has not taken yet."""
+        return self._bytes
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Return how many events were lost, by reason: `full`, `disk` or `damaged`."""
+        return dict(self._lost)
+
+    def append(self, line: bytes) -> bool:
+        """Write one event's JSON, without a line break; it outlives the process from then on.
+
+        Returns False when it was dropped and counted: for want of room, or because the disk failed.
+        """
+        if self._bytes + len(line) >= self._capacity:
+            self._lose("full")
+            return False
+        try:
+            descriptor, segment = self._open or self._begin()
+            _write(descriptor, segment.size, line + b"\n")
+        except OSError:
+            self._lose("disk")
+            return False
+        segment.size += len(line) + 1
+        self._bytes += len(line) + 1
+        if segment.size >= self._segment_bytes:
+            self._end()
+        return True
+
+    def start(self) -> None:
+        """Start to hand over, on the running event loop."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        """Hand over what is there, for two seconds at most; the rest waits for the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSING_SECONDS):
+                    await self.hand_over()
+        self._end()
+
+    async def hand_over(self) -> bool:
+        """Hand over what has been written by now, the oldest first; return whether all was taken.
+
+        It ends at the first refusal. What was refused then comes last, and files go one by one: a
+        file that the store never takes keeps no other from it.
+        """
+        self._end()
+        last = self._waiting[-1] if self._waiting else None
+        while self._waiting and last is not None:
+            group = self._group()
+            if not await self._store(group):
+                self._cautious = True
+                self._waiting.rotate(-len(group))
+                return False
+            self._cautious = False
+            if last in group:
+                break
+        return True
+
+    async def _run(self) -> None:
+        wait = _HANDOVER_SECONDS
+        while True:
+            await self._pause(wait)
+            try:
+                took_all = await self.hand_over()
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next round may do better
+                _log.error("Recorded calls could not be handed over: %s", type(error).__name__)
+                took_all = False
+            wait = _HANDOVER_SECONDS if took_all else min(2 * wait, _LONGEST_WAIT)
+
+    def _group(self) -> list[_Segment]:
+        if self._cautious:
+            return [self._waiting[0]]
+        group: list[_Segment] = []
+        size = 0
+        for segment in self._waiting:
+            size += segment.size
+            if group and size > _HANDOVER_BYTES:
+                break
+            group.append(segment)
+        return group
+
+    async def _store(self, group: list[_Segment]) -> bool:
+        """Hand over the first files, and remove them when the store has taken them."""
+        texts = await asyncio.to_thread(lambda: [_read(segment.path) for segment in group])
+        rows: list[Row] = []
+        damaged = 0
+        for text in texts:
+            lines = iter(text.splitlines(keepends=True))
+            while part := list(islice(lines, _SLICE)):
+                read = [_row(line) for line in part]
+                rows += [row for row in read if row is not None]
+                damaged += read.count(None)
+                await asyncio.sleep(0)
+        if rows:
+            try:
+                await self._commit.add(rows, sum(map(len, texts)))
+            except Problem:
+                return False
+        for segment in group:
+            segment.path.unlink(missing_ok=True)
+            self._waiting.popleft()
+            self._bytes -= segment.size
+        if damaged:
+            self._lose("damaged", damaged)
+        return True
+
+    def _begin(self) -> tuple[int, _Segment]:
+        path = self._directory / f"{self._number + 1:016d}{_SUFFIX}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        self._open = os.open(path, flags, 0o600), _Segment(path)
+        self._number += 1
+        return self._open
+
+    def _end(self) -> None:
+        """Close the file that is being written, which then waits to be handed over."""
+        if self._open is None:
+            return
+        descriptor, segment = self._open
+        self._open = None
+        os.close(descriptor)
+        if segment.size:
+            self._waiting.append(segment)
+        else:
+            segment.path.unlink(missing_ok=True)
+
+    def _lose(self, reason: str, count: int = 1) -> None:
+        before = self._lost[reason]
+        self._lost[reason] += count
+        # At 1, 10, 100, ...: an outage must not fill the log as well.
+        if len(str(before)) < len(str(self._lost[reason])) or not before:
+            _log.warning("Recorded calls lost (%s): %d so far", reason, self._lost[reason])
+
+
+def _write(descriptor: int, size: int, data: bytes) -> None:
+    """Append all of the data, or leave the file of that size as it was and raise OSError."""
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _row(line: bytes) -> Row | None:
+    """Return a line's row, or None for one that was cut off or cannot be read."""
+    if not line.endswith(b"\n"):
+        return None
+    raw = Raw(line)
+    try:
+        project_id = _owner(raw).project_id
+        return read_call(raw, project_id) or read_event(raw, project_id)
+    except (msgspec.DecodeError, FaultyEventError, RecursionError):
+        return None

@@ -1,0 +1,357 @@
+"""Events of the gateway on their way to the store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import prompt_call
+from watchllm_server.clock import SystemClock
+from watchllm_server.errors import Problem
+from watchllm_server.gateway.journal import Journal
+from watchllm_server.ingest.commit import GroupCommit
+from watchllm_server.query.events import page_of_events
+from watchllm_server.query.filter import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from watchllm_server.pricing import Prices
+    from watchllm_server.rows import Row
+    from watchllm_server.store.embedded import EmbeddedStore
+
+_PLENTY = 100_000_000
+
+
+class Shelf:
+    """What takes rows, unless it is away or they have an id that it never takes."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.away = False
+        self.refused: set[str] = set()
+        self.asked = 0
+
+    async def add(self, rows: Sequence[Row], size: int) -> None:
+        self.asked += 1
+        ids = [row.event_id for row in rows]
+        if self.away or self.refused.intersection(ids):
+            raise Problem(503, "store_unavailable", "Not now.", retry_after=1)
+        self.ids += ids
+
+
+def line(event_id: str, **fields: Any) -> bytes:
+    """Return the line of an event."""
+    return json.dumps(prompt_call(event_id=event_id, project_id="p", **fields)).encode()
+
+
+def files(folder: Path) -> list[str]:
+    """Return the names of the files that wait."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_is_written_is_handed_over_once_and_removed(tmp_path: Path) -> None:
+    """Lines reach the store in their order, and their file goes when the store has them."""
+    shelf = Shelf()
+    journal = Journal(tmp_path, shelf, capacity=_PLENTY)
+    for number in range(100):
+        assert journal.append(line(f"e{number}"))
+    assert len(files(tmp_path)) == 1
+    assert journal.waiting_bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
+
+    assert asyncio.run(journal.hand_over())
+    assert asyncio.run(journal.hand_over())
+
+    assert shelf.ids == [f"e{number}" for number in range(100)]
+    assert (files(tmp_path), journal.waiting_bytes, journal.lost) == ([], 0, {})
+
+
+def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    """Nobody else on the machine reads the prompts that wait."""
+    folder = tmp_path / "journal"
+    Journal(folder, Shelf(), capacity=_PLENTY).append(line("e1"))
+
+    modes = [path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())]
+    assert modes == [0, 0]
+
+
+def test_while_the_store_is_away_lines_wait_and_then_arrive(tmp_path: Path) -> None:
+    """A store that is away loses nothing, also across a start, and each line arrives once."""
+    shelf = Shelf()
+    shelf.away = True
+    journal = Journal(tmp_path, shelf, capacity=_PLENTY, segment_bytes=1_000)
+    for number in range(20):
+        assert journal.append(line(f"e{number:02}"))
+        assert not asyncio.run(journal.hand_over())
+
+    shelf.away = False
+    again = Journal(tmp_path, shelf, capacity=_PLENTY)
+    again.append(line("later"))
+    while not asyncio.run(again.hand_over()):
+        pass
+
+    assert sorted(shelf.ids) == [*(f"e{number:02}" for number in range(20)), "later"]
+    assert (files(tmp_path), again.waiting_bytes) == ([], 0)
+
+
+def test_a_store_that_is_away_is_asked_once_a_round(tmp_path: Path) -> None:
+    """A large backlog does not become a storm of inserts that fail."""
+    shelf = Shelf()
+    shelf.away = True
+    journal = Journal(tmp_path, shelf, capacity=_PLENTY, segment_bytes=1)
+    for number in range(50):
+        journal.append(line(f"e{number}"))
+
+    for _ in range(3):
+        assert not asyncio.run(journal.hand_over())
+
+    assert shelf.asked == 3
+
+
+def test_what_the_store_never_takes_keeps_nothing_else_from_it(tmp_path: Path) -> None:
+    """One file that always fails stays behind; every other, also a later one, arrives."""
+    shelf = Shelf()
+    shelf.refused = {"e3"}
+    journal = Journal(tmp_path, shelf, capacity=_PLENTY, segment_bytes=1)
+    for number in range(8):
+        journal.append(line(f"e{number}"))
+    # Files go one by one after a refusal, so that so many rounds are enough for all.
+    for _ in range(9):
+        asyncio.run(journal.hand_over())
+    journal.append(line("later"))
+    for _ in range(2):
+        asyncio.run(journal.hand_over())
+
+    assert sorted(shelf.ids) == ["e0", "e1", "e2", "e4", "e5", "e6", "e7", "later"]
+    assert len(files(tmp_path)) == 1
+
+
+def test_beyond_its_capacity_events_are_dropped_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The disk is bounded: what comes beyond is counted, and there is room again later."""
+    one = line("e1")
+    shelf = Shelf()
+    journal = Journal(tmp_path, shelf, capacity=3 * (len(one) + 1))
+
+    taken = [journal.append(line(f"e{number}")) for number in range(25)]
+
+    assert taken == [True] * 3 + [False] * 22
+    assert journal.lost == {"full": 22}
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == journal.waiting_bytes
+    # The log is told at 1, 10, 100 and so on.
+    assert len(caplog.records) == 2
+    assert asyncio.run(journal.hand_over())
+    assert journal.append(one)
+
+
+@pytest.mark.parametrize("cut", [b'{"event_id": "x", "proj', b"\x00\xff\n", b"[]\n", b'{"a": 1}\n'])
+def test_a_damaged_line_is_counted_and_costs_no_other(tmp_path: Path, cut: bytes) -> None:
+    """A line that was cut off by a power failure, or is none, leaves the lines before it whole."""
+    (tmp_path / "0000000000000007.jsonl").write_bytes(line("e1") + b"\n" + line("e2") + b"\n" + cut)
+    (tmp_path / "notes.jsonl").write_bytes(b"not ours")
+    shelf = Shelf()
+    journal = Journal(tmp_path, shelf, capacity=_PLENTY)
+    journal.append(line("e3"))
+
+    assert asyncio.run(journal.hand_over())
+
+    assert shelf.ids == ["e1", "e2", "e3"]
+    assert journal.lost == {"damaged": 1}
+    assert files(tmp_path) == ["notes.jsonl"]
+
+
+_WRITER = """
+import json, sys
+from pathlib import Path
+from watchllm_server.gateway.journal import Journal
+
+journal = Journal(Path(sys.argv[1]), None, capacity=10**9, segment_bytes=20_000)
+event = json.loads(sys.argv[2])
+for number in range(10**9):
+    event["event_id"] = f"e{number}"
+    journal.append(json.dumps(event).encode())
+    sys.stdout.write(f"e{number}\\n")
+    sys.stdout.flush()
+"""
+
+
+@pytest.mark.parametrize("enough", [1, 37, 400])
+def test_a_process_that_is_killed_loses_no_line_that_it_wrote(tmp_path: Path, enough: int) -> None:
+    """After SIGKILL at any moment, every event whose line was written is handed over, once."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", _WRITER, str(tmp_path), line("x").decode()],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert writer.stdout is not None
+    written = [writer.stdout.readline().strip() for _ in range(enough)]
+    writer.kill()
+    written += [text.strip() for text in writer.stdout if text.endswith("\n")]
+    writer.wait(10)
+    writer.stdout.close()
+    shelf = Shelf()
+
+    assert asyncio.run(Journal(tmp_path, shelf, capacity=_PLENTY).hand_over())
+
+    # At most one more was written than the process could say.
+    assert shelf.ids[: len(written)] == written
+    assert len(shelf.ids) - len(written) in (0, 1)
+
+
+_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from watchllm_server.gateway.journal import Journal
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
+journal = Journal(Path(sys.argv[1]), None, capacity=10**9)
+print([journal.append(sys.argv[2].encode()) for _ in range(5)], journal.lost)
+"""
+
+
+def test_a_line_that_the_disk_refuses_leaves_the_others_whole(tmp_path: Path) -> None:
+    """When the file may grow no further, half a line is taken back, and the loss is counted."""
+    one = line("e1")
+    assert 3 * (len(one) + 1) < 1_000 < 4 * len(one)
+
+    said = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, str(tmp_path), one.decode()],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+    assert said.strip() == "[True, True, True, False, False] {'disk': 2}"
+    assert next(tmp_path.iterdir()).read_bytes() == (one + b"\n") * 3
+
+
+def test_an_end_between_the_answer_and_the_removal_stores_nothing_twice(
+    tmp_path: Path,
+    store: EmbeddedStore,
+    prices: Prices,
+    new_account: Callable[[], Any],
+) -> None:
+    """A file that the store took, and that was still there, is handed over again: seen once."""
+    project = new_account().project
+    commit = GroupCommit(
+        store,
+        prices,
+        group_events=100,
+        group_bytes=1_000_000,
+        group_seconds=0,
+        clock=SystemClock(),
+    )
+
+    class Killed:
+        """The store takes the rows, and then the process ends."""
+
+        async def add(self, rows: Sequence[Row], size: int) -> None:
+            await commit.add(rows, size)
+            raise KeyboardInterrupt
+
+    commit.start()
+    try:
+        journal = Journal(tmp_path, Killed(), capacity=_PLENTY)
+        for number in range(10):
+            event = prompt_call(event_id=f"{project}-{number}", project_id=project)
+            journal.append(json.dumps(event).encode())
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(journal.hand_over())
+        assert len(files(tmp_path)) == 1
+
+        assert asyncio.run(Journal(tmp_path, commit, capacity=_PLENTY).hand_over())
+    finally:
+        commit.close()
+
+    found = page_of_events(store, Filter(project), limit=100).events
+    assert sorted(event.event_id for event in found) == [f"{project}-{n}" for n in range(10)]
+    assert {str(event.cost_usd) for event in found} != {"None"}
+    assert files(tmp_path) == []
+
+
+def test_rounds_wait_longer_while_the_store_is_away(tmp_path: Path) -> None:
+    """The wait doubles up to 15 seconds, and is short again once the store is back."""
+    shelf = Shelf()
+    shelf.away = True
+    waits: list[float] = []
+    done = asyncio.Event()
+
+    async def pause(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 9:
+            shelf.away = False
+        if len(waits) == 10:
+            done.set()
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+
+    async def run() -> None:
+        journal = Journal(tmp_path, shelf, capacity=_PLENTY, pause=pause)
+        journal.append(line("e1"))
+        journal.start()
+        await done.wait()
+        await journal.close()
+
+    asyncio.run(run())
+
+    assert waits == [0.25, 0.5, 1, 2, 4, 8, 15, 15, 15, 0.25]
+    assert shelf.ids == ["e1"]
+
+
+def test_closing_hands_over_what_is_there(tmp_path: Path) -> None:
+    """An orderly end leaves nothing behind, and an empty journal no file."""
+    shelf = Shelf()
+
+    async def run() -> None:
+        journal = Journal(tmp_path, shelf, capacity=_PLENTY)
+        journal.start()
+        journal.append(line("e1"))
+        await journal.close()
+
+    asyncio.run(run())
+
+    assert (shelf.ids, files(tmp_path)) == (["e1"], [])
+
+
+def test_closing_does_not_wait_for_a_store_that_hangs(tmp_path: Path) -> None:
+    """A store that never answers keeps no server from ending: the file waits for the next start."""
+
+    class Hanging:
+        async def add(self, rows: Sequence[Row], size: int) -> None:
+            await asyncio.Event().wait()
+
+    async def run() -> None:
+        journal = Journal(tmp_path, Hanging(), capacity=_PLENTY)
+        journal.start()
+        journal.append(line("e1"))
+        await journal.close()
+
+    asyncio.run(run())
+
+    assert len(files(tmp_path)) == 1
+
+
+def test_a_large_backlog_takes_little_memory(tmp_path: Path) -> None:
+    """Forty MB that wait are handed over some two at a time."""
+    for number in range(160):
+        text = line(f"e{number}", prompt=os.urandom(120_000).hex()) + b"\n"
+        (tmp_path / f"{number:016d}.jsonl").write_bytes(text)
+    shelf = Shelf()
+    tracemalloc.start()
+    try:
+        journal = Journal(tmp_path, shelf, capacity=_PLENTY)
+        assert asyncio.run(journal.hand_over())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(shelf.ids) == 160
+    assert peak < 12_000_000
