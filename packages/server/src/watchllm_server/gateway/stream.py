@@ -1,0 +1,70 @@
+"""A stream of server-sent events on its way from the provider to the client."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+_EVENT: Final = re.compile(rb"(?:\r\n|\n|\r){2}")
+_USAGE: Final = re.compile(rb'"usage"\s*:\s*\{')
+_LONGEST_EVENT: Final = 4_000_000
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class UsageFilter:
+    """Take the event out of a stream that the gateway asked for and the client did not.
+
+    That is the one that has no choices and tells the usage; clients that did not ask may stumble
+    over it. All other bytes pass as they came, an event at a time.
+    """
+
+    def __init__(self) -> None:
+        self._begun = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the events that are whole by now."""
+        found = self._begun + chunk if self._begun else chunk
+        lines, returns = found.rfind(b"\n\n"), found.rfind(b"\r\n\r\n")
+        end = max(lines + 2 if lines >= 0 else 0, returns + 4 if returns >= 0 else 0)
+        if not end:
+            if len(found) > _LONGEST_EVENT:
+                self._begun = b""
+                return found
+            self._begun = found
+            return b""
+        whole, self._begun = found[:end], found[end:]
+        if b'"usage"' not in whole or not _USAGE.search(whole):
+            return whole
+        return b"".join(event for event in _events(whole) if not _tells_usage_alone(event))
+
+    def end(self) -> bytes:
+        """Return what came after the last whole event."""
+        return self._begun
+
+
+def _events(whole: bytes) -> list[bytes]:
+    """Return events, each with the blank line at its end."""
+    ends = [match.end() for match in _EVENT.finditer(whole)]
+    return [whole[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def _tells_usage_alone(event: bytes) -> bool:
+    if not _USAGE.search(event):
+        return False
+    lines = [line[5:] for line in event.splitlines() if line.startswith(b"data:")]
+    try:
+        data = _decode(b"\n".join(lines))
+    except msgspec.DecodeError:
+        return False
+    return data.get("choices") == [] and isinstance(data.get("usage"), dict)
+
+
+def error_event(shape: str, body: bytes) -> bytes:
+    """Return an error as the last event of a stream, as the clients of its API raise it.
+
+    The blank line before it ends an event that broke off.
+    """
+    named = shape in ("anthropic.messages", "openai.responses")
+    return b"".join((b"\n\n", b"event: error\n" if named else b"", b"data: ", body, b"\n\n"))
