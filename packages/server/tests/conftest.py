@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
     from watchllm_server.store.base import EventStore
 
+pytest_plugins = ["gateways"]
+
 CONTRACT = next(
     folder / "contract" for folder in Path(__file__).parents if (folder / "contract").is_dir()
 )

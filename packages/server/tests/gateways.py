@@ -1,0 +1,192 @@
+"""Fixtures of the gateway: on a real port, in front of providers that each test scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import pytest
+import uvicorn
+from upstream import Upstream
+from watchllm_server.auth import Authenticator, Keyring
+from watchllm_server.clock import SystemClock
+from watchllm_server.gateway.flow import Flow
+from watchllm_server.gateway.providers.ask import Asker
+from watchllm_server.gateway.providers.base import NoCredentials, Provider, Providers
+from watchllm_server.gateway.providers.client import Client
+from watchllm_server.gateway.providers.registry import Registry
+from watchllm_server.gateway.routes import Gateway
+from watchllm_server.gateway.shapes.openai_chat import OpenAIChat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from starlette.types import Receive, Scope, Send
+    from watchllm_server.gateway.record import Call
+    from watchllm_server.metadata import Metadata
+
+LONGEST = 20  # seconds that a test waits for what must happen
+
+
+@dataclass
+class Notes:
+    """A ledger that keeps the calls for the test to read."""
+
+    calls: queue.Queue[Call] = field(default_factory=queue.Queue)
+
+    def record(self, call: Call) -> None:
+        """Keep a call."""
+        self.calls.put(call)
+
+    def next(self) -> Call:
+        """Return the next call, waiting for it."""
+        return self.calls.get(timeout=LONGEST)
+
+
+@dataclass
+class Running:
+    """A gateway that serves, a key for it, and what it recorded."""
+
+    port: int
+    key: str
+    notes: Notes
+
+    @property
+    def url(self) -> str:
+        """Return what clients take as their base URL."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def client(self) -> httpx2.Client:
+        """Return a plain HTTP client that has the key."""
+        return httpx2.Client(
+            base_url=f"http://127.0.0.1:{self.port}",
+            headers={"Authorization": f"Bearer {self.key}"},
+            timeout=LONGEST,
+        )
+
+    def post(self, path: str = "/v1/chat/completions", **request: Any) -> httpx2.Response:
+        """Post a request; `headers` are headers, all else is the body."""
+        headers = request.pop("headers", {})
+        with self.client() as client:
+            return client.post(path, json=request, headers=headers)
+
+
+def chat(**fields: Any) -> dict[str, Any]:
+    """Return a chat request."""
+    messages = [{"role": "user", "content": "Say hello."}]
+    return {"model": "gpt-4o", "messages": messages, **fields}
+
+
+class Server:
+    """A uvicorn in a thread. The application is made on its event loop."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._ready = threading.Event()
+        self._make = make
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self._thread.start()
+        assert self._ready.wait(LONGEST)
+
+    async def _run(self) -> None:
+        app, close = self._make()
+        config = uvicorn.Config(
+            app, port=0, http="httptools", loop="none", log_config=None, lifespan="off"
+        )
+        self._server = uvicorn.Server(config)
+        serving = asyncio.create_task(self._server.serve())
+        while not self._server.started:
+            await asyncio.sleep(0)
+        self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
+        self._ready.set()
+        await serving
+        await close()
+
+    def stop(self) -> None:
+        """End it; what is under way is cut short."""
+        self._server.should_exit = True
+        self._server.force_exit = True
+        self._thread.join(LONGEST)
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """Run a provider that answers every chat with the same words."""
+    server = Upstream()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def other_upstream() -> Iterator[Upstream]:
+    """Run a second provider."""
+    server = Upstream()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def start(metadata: Metadata) -> Iterator[Callable[..., Running]]:
+    """Return what starts gateways, which end with the test."""
+    started: list[Server] = []
+
+    def run(
+        *providers: Provider,
+        fallbacks: dict[str, tuple[str, ...]] | None = None,
+        body_bytes: int = 1_000_000,
+        **options: Any,
+    ) -> Running:
+        project = metadata.create_project(f"gateway {uuid.uuid4().hex[:8]}")
+        _, secret = metadata.create_key(project.id)
+        notes = Notes()
+        clock = SystemClock()
+
+        def make() -> Any:
+            client = Client()
+            known = Providers({each.name: each for each in providers}, fallbacks or {})
+            flow = Flow(
+                Registry(known, NoCredentials()),
+                Asker(client, clock),
+                notes,
+                lambda _: None,
+                clock,
+                **options,
+            )
+            gateway = Gateway(
+                [OpenAIChat()],
+                Authenticator(Keyring(metadata, clock), "gateway"),
+                flow,
+                clock,
+                body_bytes=body_bytes,
+                body_seconds=LONGEST,
+            )
+
+            async def app(scope: Scope, receive: Receive, send: Send) -> None:
+                assert gateway.handles(scope)
+                await gateway(scope, receive, send)
+
+            return app, client.close
+
+        server = Server(make)
+        started.append(server)
+        return Running(server.port, secret, notes)
+
+    yield run
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def gateway(start: Callable[..., Running], upstream: Upstream) -> Running:
+    """Run a gateway in front of the first provider."""
+    return start(openai(upstream))
+
+
+def openai(upstream: Upstream, **fields: Any) -> Provider:
+    """Return a provider of OpenAI's API that asks a scripted server."""
+    told = {"name": "openai", "key": "sk-of-the-server", "models": ("gpt-*",), **fields}
+    return Provider(base_url=upstream.url, **told)
