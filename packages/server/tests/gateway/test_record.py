@@ -55,7 +55,7 @@ def answer(**fields: Any) -> Answer:
 
 def call(**fields: Any) -> Call:
     """Return a call of 1,250 ms that went well."""
-    values = {
+    values: dict[str, Any] = {
         "project": "proj-1",
         "shape": "openai.chat",
         "provider": "openai",
