@@ -231,6 +231,10 @@ SETTINGS = (
 _SECRET = {"admin_password", "init_api_key", "secret_key"}
 
 
+# Tables of the config file, which provider_settings reads.
+_TABLES = {"providers", "gateway"}
+
+
 def _shown(text: str) -> str:
     """Return a wrong value without the password that an address may hold."""
     return re.sub(r"//[^/@]*@", "//***@", text)
@@ -279,14 +283,15 @@ def read_config(path: Path) -> dict[str, str]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StartError(f"The file {path} is not valid TOML: {error}.") from None
     names = [setting.name for setting in SETTINGS]
-    for name, value in found.items():
+    settings = {name: value for name, value in found.items() if name not in _TABLES}
+    for name, value in settings.items():
         if name not in names:
             near = get_close_matches(name, names, 1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
             raise StartError(f"The file {path} has {name!r}, which is no setting.{meant}")
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise StartError(f"The file {path} has a {name!r} that is neither text nor a number.")
-    return {name: str(value) for name, value in found.items()}
+    return {name: str(value) for name, value in settings.items()}
 
 
 def load_settings(
