@@ -22,6 +22,7 @@ from watchllm_server.api.routes import Api
 from watchllm_server.auth import Authenticator, Keyring
 from watchllm_server.clock import SystemClock
 from watchllm_server.errors import MetadataUnavailableError, Problem, metadata_unavailable
+from watchllm_server.gateway.service import GatewayService
 from watchllm_server.ingest.batch import BatchIngest
 from watchllm_server.ingest.budget import Budget
 from watchllm_server.ingest.commit import GroupCommit, Pricing
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from watchllm_server.clock import Clock
+    from watchllm_server.gateway.routes import Gateway
+    from watchllm_server.gateway.service import GatewayParts
     from watchllm_server.metadata import Metadata
     from watchllm_server.settings import Settings
     from watchllm_server.store.base import EventStore
@@ -61,11 +64,12 @@ def create_app(
     clock: Clock | None = None,
     prices: Pricing | None = None,
     control_token: str = "",
+    gateway: GatewayParts | None = None,
 ) -> ASGIApp:
     """Return the application. Its lifespan starts the writer, and ends by storing what it has.
 
-    `control_token` admits the commands of this machine. The store and the metadata stay the
-    caller's to close.
+    `control_token` admits the commands of this machine. Without the parts of a gateway there is
+    none. The store and the metadata stay the caller's to close.
     """
     pricing = prices or Prices()
     clock = clock or SystemClock()
@@ -102,6 +106,15 @@ def create_app(
     keeper = Keeper(store, metadata, keyring, clock, retention_days=settings.retention_days)
     eraser = Eraser(store, metadata, keeper.purge_soon)
     backup = Backup(store, metadata, clock)
+    service = gateway and GatewayService(
+        gateway,
+        Authenticator(keyring, "gateway"),
+        commit,
+        pricing,
+        clock,
+        body_seconds=settings.body_seconds,
+        count_problem=metrics.problem,
+    )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
@@ -110,7 +123,11 @@ def create_app(
         if isinstance(pricing, Prices):
             # Loading the price lists takes seconds that no sender should wait for.
             threading.Thread(target=pricing.warm, name="warm-prices", daemon=True).start()
+        if service:
+            service.start()
         yield
+        if service:
+            await service.close()
         commit.close()
         keeper.close()
 
@@ -134,7 +151,25 @@ def create_app(
     )
     app.router.redirect_slashes = False
     app.state.metrics = metrics
-    return Guard(app, routes, metrics, clock)
+    if service is None:
+        return Guard(app, routes, metrics, clock)
+    front = _Front(service.gateway, app)
+    return Guard(front, routes, metrics, clock, service.gateway.paths)
+
+
+class _Front:
+    """Lead a request to the gateway past the router, whose cost it need not pay; else to the app."""
+
+    def __init__(self, gateway: Gateway, app: ASGIApp) -> None:
+        self._gateway = gateway
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] == "http" and self._gateway.handles(scope):
+            await self._gateway(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class Guard:
@@ -144,7 +179,12 @@ class Guard:
     """
 
     def __init__(
-        self, app: ASGIApp, routes: Sequence[BaseRoute], metrics: Metrics, clock: Clock
+        self,
+        app: ASGIApp,
+        routes: Sequence[BaseRoute],
+        metrics: Metrics,
+        clock: Clock,
+        more: Sequence[str] = (),
     ) -> None:
         self._app = app
         self._metrics = metrics
@@ -152,6 +192,8 @@ class Guard:
         self._patterns: dict[Any, str] = {
             route.endpoint: route.path for route in routes if isinstance(route, Route)
         } | {route.app: route.path for route in routes if isinstance(route, Mount)}
+        # What is served past the router goes by its own name.
+        self._patterns |= {path: path for path in more}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, which has answered 500 when its failure comes by here."""

@@ -17,6 +17,7 @@ from watchllm_server.app import create_app
 from watchllm_server.clock import SystemClock
 from watchllm_server.control import announced
 from watchllm_server.errors import MetadataError, StartError
+from watchllm_server.gateway.service import GatewayParts
 from watchllm_server.metadata import Metadata
 from watchllm_server.metadata.database import check_project_id, check_secret
 from watchllm_server.observability import set_up_logging
@@ -56,7 +57,12 @@ def serve_forever(settings: Settings) -> int:
         control = stack.enter_context(announced(directory, address))
         config = uvicorn.Config(
             create_app(
-                settings, store=store, metadata=metadata, clock=clock, control_token=control.token
+                settings,
+                store=store,
+                metadata=metadata,
+                clock=clock,
+                control_token=control.token,
+                gateway=GatewayParts(_temp(), directory),
             ),
             http="httptools",
             ws="none",
@@ -179,3 +185,10 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+
+
+def _temp():
+    import os
+    from watchllm_server.gateway.providers.base import Provider, Providers
+    url=os.environ.get("WATCHLLM_PROVIDER_OPENAI_BASE_URL")
+    return Providers({"openai": Provider("openai", url, configured=True, models=("gpt-*",))} if url else {})

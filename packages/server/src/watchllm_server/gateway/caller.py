@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from watchllm_server.errors import Problem
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from watchllm_server.gateway.headers import RawPairs
+
+
+_DRAIN_SECONDS: Final = 5
 
 
 class ClientGoneError(Exception):
@@ -28,6 +31,7 @@ class Caller:
         """Whether it went away before its answer had been sent."""
         self.answered = False
         """Whether the head of an answer was sent."""
+        self._more = True
         self._receive = receive
         self._send = send
         self._watcher: asyncio.Task[None] | None = None
@@ -37,34 +41,44 @@ class Caller:
 
         Raises the Problem that answers 408 or 413, and ClientGoneError.
         """
-        message = await self._next()
-        if not message.get("more_body", False):
-            body: bytes = message.get("body", b"")
-            if len(body) > limit:
-                raise _too_large(limit)
-            return body
-        pieces = [message.get("body", b"")]
-        size = len(pieces[0])
+        pieces: list[bytes] = []
+        size = 0
         try:
             async with asyncio.timeout(seconds):
-                while message.get("more_body", False):
-                    message = await self._next()
-                    piece = message.get("body", b"")
-                    pieces.append(piece)
-                    size += len(piece)
-                    if size > limit:
-                        raise _too_large(limit)
+                while self._more:
+                    pieces.append(await self._next())
+                    size += len(pieces[-1])
+                    _check(size, limit)
         except TimeoutError:
             message = f"The body did not arrive within {seconds:g} seconds."
             raise Problem(408, "body_too_slow", message) from None
-        return b"".join(pieces)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def _next(self) -> dict[str, object]:
+    async def drain(self, limit: int) -> bool:
+        """Read on a little and return whether that was all: many clients read only when they sent.
+
+        What takes longer than a few seconds is left.
+        """
+        read = 0
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while self._more:
+                    read += len(await self._next())
+                    if read > limit:
+                        return False
+        except (TimeoutError, ClientGoneError):
+            return False
+        return True
+
+    async def _next(self) -> bytes:
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self.gone = True
+            self._more = False
             raise ClientGoneError
-        return message
+        self._more = message.get("more_body", False)
+        piece: bytes = message.get("body", b"")
+        return piece
 
     def watch(self, when_gone: Callable[[], object]) -> None:
         """Have something called when the client goes away; call this once the body was read."""
@@ -102,6 +116,7 @@ class Caller:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _too_large(limit: int) -> Problem:
-    message = f"The body of a request to the gateway may have {limit // 1_000_000} MB."
-    return Problem(413, "body_too_large", message)
+def _check(size: int, limit: int) -> None:
+    if size > limit:
+        message = f"The body of a request to the gateway may have {limit / 1e6:g} MB."
+        raise Problem(413, "body_too_large", message)

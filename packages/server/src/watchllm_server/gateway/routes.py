@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
-
-import msgspec
 
 from watchllm_server.errors import Problem
 from watchllm_server.gateway import headers, rewrite
@@ -14,7 +11,7 @@ from watchllm_server.gateway.flow import Exchange
 from watchllm_server.gateway.record import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
@@ -25,6 +22,13 @@ if TYPE_CHECKING:
     from watchllm_server.gateway.shapes.base import Shape
 
 _JSON: Final = (b"content-type", b"application/json")
+
+
+_OUR_MISTAKE: Final = "The gateway made a mistake. Its log says where."
+
+
+def _count_nothing(code: str) -> None:
+    """Count no problems."""
 
 
 class Gateway:
@@ -39,6 +43,7 @@ class Gateway:
         *,
         body_bytes: int,
         body_seconds: float,
+        count_problem: Callable[[str], None] = _count_nothing,
     ) -> None:
         self._shapes: Mapping[str, Shape] = {shape.path: shape for shape in shapes}
         self._keys = keys
@@ -46,6 +51,7 @@ class Gateway:
         self._clock = clock
         self._body_bytes = body_bytes
         self._body_seconds = body_seconds
+        self._count_problem = count_problem
 
     @property
     def paths(self) -> list[str]:
@@ -70,11 +76,17 @@ class Gateway:
         except ClientGoneError:
             return
         except Problem as problem:
-            if caller.answered:
-                raise
+            self._count_problem(problem.code)
+            if not await caller.drain(2 * self._body_bytes):
+                problem.headers["Connection"] = "close"
             await _refuse(shape, problem, caller)
+        except Exception:
+            if not caller.answered:
+                problem = Problem(500, "internal_error", _OUR_MISTAKE)
+                await _refuse(shape, problem, caller)
+            raise
 
-    async def _known(  # noqa: PLR0913 - a request has that many parts
+    async def _known(
         self,
         shape: Shape,
         project: str,

@@ -51,7 +51,7 @@ class Asker:
         self._breakers: dict[str, Breaker] = {}
         self._slots: dict[str, asyncio.Semaphore] = {}
 
-    async def ask(  # noqa: PLR0913 - a request has that many parts
+    async def ask(
         self,
         targets: Sequence[Target],
         method: str,
@@ -89,7 +89,7 @@ class Asker:
         assert problem is not None  # noqa: S101 - the last target answered or made one
         raise problem
 
-    async def _persist(  # noqa: PLR0913 - as above
+    async def _persist(
         self,
         target: Target,
         method: str,

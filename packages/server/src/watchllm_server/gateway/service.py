@@ -1,0 +1,84 @@
+"""The gateway with all that lives and ends with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from watchllm_server.gateway.flow import Flow
+from watchllm_server.gateway.journal import Journal
+from watchllm_server.gateway.providers.ask import Asker
+from watchllm_server.gateway.providers.base import NoCredentials
+from watchllm_server.gateway.providers.client import Client
+from watchllm_server.gateway.providers.registry import Registry
+from watchllm_server.gateway.record import Ledger
+from watchllm_server.gateway.routes import Gateway
+from watchllm_server.gateway.shapes.openai_chat import OpenAIChat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from watchllm_server.auth import Authenticator
+    from watchllm_server.clock import Clock
+    from watchllm_server.gateway.journal import Commit
+    from watchllm_server.gateway.providers.base import Credentials, Providers
+    from watchllm_server.gateway.record import Pricing
+
+_JOURNAL_BYTES: Final = 1_000_000_000
+_BODY_BYTES: Final = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayParts:
+    """What a gateway needs beside the rest: its providers, their keys, a directory of its own."""
+
+    providers: Providers
+    directory: Path
+    credentials: Credentials = field(default_factory=NoCredentials)
+
+
+class GatewayService:
+    """Make a gateway of its parts. `start` and `close` it on the event loop that it serves on.
+
+    `keys` finds the project that a key opens; `commit` stores what is recorded.
+    """
+
+    def __init__(
+        self,
+        parts: GatewayParts,
+        keys: Authenticator,
+        commit: Commit,
+        pricing: Pricing,
+        clock: Clock,
+        *,
+        body_seconds: float,
+        count_problem: Callable[[str], None],
+    ) -> None:
+        self._client = Client()
+        self._journal = Journal(parts.directory / "journal", commit, capacity=_JOURNAL_BYTES)
+        flow = Flow(
+            Registry(parts.providers, parts.credentials),
+            Asker(self._client, clock),
+            Ledger(self._journal),
+            pricing.cost,
+            clock,
+        )
+        self.gateway = Gateway(
+            [OpenAIChat()],
+            keys,
+            flow,
+            clock,
+            body_bytes=_BODY_BYTES,
+            body_seconds=body_seconds,
+            count_problem=count_problem,
+        )
+
+    def start(self) -> None:
+        """Begin to hand over what is recorded."""
+        self._journal.start()
+
+    async def close(self) -> None:
+        """Hand over the rest, while there still is a writer, and let go of the providers."""
+        await self._journal.close()
+        await self._client.close()
