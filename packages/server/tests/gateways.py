@@ -16,12 +16,13 @@ from upstream import Upstream
 from watchllm_server.auth import Authenticator, Keyring
 from watchllm_server.clock import SystemClock
 from watchllm_server.gateway.flow import Flow
+from watchllm_server.gateway.forward import Forward
 from watchllm_server.gateway.providers.ask import Asker
 from watchllm_server.gateway.providers.base import NoCredentials, Provider, Providers
 from watchllm_server.gateway.providers.client import Client
 from watchllm_server.gateway.providers.registry import Registry
 from watchllm_server.gateway.routes import Gateway
-from watchllm_server.gateway.shapes.openai_chat import OpenAIChat
+from watchllm_server.gateway.shapes import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,18 +149,21 @@ def start(metadata: Metadata) -> Iterator[Callable[..., Running]]:
         def make() -> Any:
             client = Client()
             known = Providers({each.name: each for each in providers}, fallbacks or {})
+            registry, asker = Registry(known, NoCredentials()), Asker(client, clock)
             flow = Flow(
-                Registry(known, NoCredentials()),
-                Asker(client, clock),
+                registry,
+                asker,
                 notes,
                 lambda _: None,
                 clock,
                 **options,
             )
             gateway = Gateway(
-                [OpenAIChat()],
+                SHAPES,
                 Authenticator(Keyring(metadata, clock), "gateway"),
                 flow,
+                Forward(registry, asker),
+                registry,
                 clock,
                 body_bytes=body_bytes,
                 body_seconds=LONGEST,

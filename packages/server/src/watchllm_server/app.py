@@ -35,7 +35,7 @@ from watchllm_server.pages.routes import Pages
 from watchllm_server.pricing import Prices
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from starlette.requests import Request
     from starlette.routing import BaseRoute
@@ -106,6 +106,14 @@ def create_app(
     keeper = Keeper(store, metadata, keyring, clock, retention_days=settings.retention_days)
     eraser = Eraser(store, metadata, keeper.purge_soon)
     backup = Backup(store, metadata, clock)
+    routes = [
+        *ingest.routes(),
+        *traces.routes(),
+        *Api(store, Authenticator(keyring, "read"), clock).routes(),
+        *Admin(access, metadata, eraser, backup, keyring.forget).routes(),
+        *Operation(store, metrics).routes(),
+        *Pages(store, metadata, access).routes(),
+    ]
     service = gateway and GatewayService(
         gateway,
         Authenticator(keyring, "gateway"),
@@ -113,6 +121,7 @@ def create_app(
         pricing,
         clock,
         body_seconds=settings.body_seconds,
+        own=_names_under_v1(routes),
         count_problem=metrics.problem,
     )
 
@@ -131,14 +140,6 @@ def create_app(
         commit.close()
         keeper.close()
 
-    routes = [
-        *ingest.routes(),
-        *traces.routes(),
-        *Api(store, Authenticator(keyring, "read"), clock).routes(),
-        *Admin(access, metadata, eraser, backup, keyring.forget).routes(),
-        *Operation(store, metrics).routes(),
-        *Pages(store, metadata, access).routes(),
-    ]
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
@@ -155,6 +156,12 @@ def create_app(
         return Guard(app, routes, metrics, clock)
     front = _Front(service.gateway, app)
     return Guard(front, routes, metrics, clock, service.gateway.paths)
+
+
+def _names_under_v1(routes: Iterable[BaseRoute]) -> frozenset[str]:
+    """Return the first names of what the server itself answers under /v1."""
+    paths = [route.path.split("/") for route in routes if isinstance(route, Route | Mount)]
+    return frozenset(path[2] for path in paths if path[1:2] == ["v1"])
 
 
 class _Front:

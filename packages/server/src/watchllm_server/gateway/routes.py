@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from watchllm_server.errors import Problem
 from watchllm_server.gateway import headers, rewrite
 from watchllm_server.gateway.caller import Caller, ClientGoneError
@@ -18,12 +20,16 @@ if TYPE_CHECKING:
     from watchllm_server.auth import Authenticator
     from watchllm_server.clock import Clock
     from watchllm_server.gateway.flow import Flow
+    from watchllm_server.gateway.forward import Forward
     from watchllm_server.gateway.headers import RawPairs, Wishes
+    from watchllm_server.gateway.providers.registry import Registry
     from watchllm_server.gateway.shapes.base import Shape
 
 _JSON: Final = (b"content-type", b"application/json")
 
 
+_ELSE: Final = "/v1/{path}"
+_PROVIDER: Final = b"x-watchllm-provider"
 _OUR_MISTAKE: Final = "The gateway made a mistake. Its log says where."
 
 
@@ -32,22 +38,32 @@ def _count_nothing(code: str) -> None:
 
 
 class Gateway:
-    """Serve what has a known shape. `keys` finds the project that a key opens for the gateway."""
+    """Serve what has a known shape, and pass on what has none.
+
+    `keys` finds the project that a key opens for the gateway; `own` has the first names under /v1
+    that are not the gateway's.
+    """
 
     def __init__(
         self,
         shapes: Iterable[Shape],
         keys: Authenticator,
         flow: Flow,
+        forward: Forward,
+        registry: Registry,
         clock: Clock,
         *,
         body_bytes: int,
         body_seconds: float,
+        own: frozenset[str] = frozenset(),
         count_problem: Callable[[str], None] = _count_nothing,
     ) -> None:
         self._shapes: Mapping[str, Shape] = {shape.path: shape for shape in shapes}
         self._keys = keys
         self._flow = flow
+        self._forward = forward
+        self._registry = registry
+        self._own = own
         self._clock = clock
         self._body_bytes = body_bytes
         self._body_seconds = body_seconds
@@ -55,24 +71,31 @@ class Gateway:
 
     @property
     def paths(self) -> list[str]:
-        """Return the paths that are served, which are also what requests are counted by."""
-        return sorted(self._shapes)
+        """Return what requests are counted by: the known paths, and one for all else."""
+        return [*sorted(self._shapes), _ELSE]
 
     def handles(self, scope: Scope) -> bool:
-        """Return whether a request is the gateway's to answer."""
-        return scope["path"] in self._shapes and scope["method"] == "POST"
+        """Return whether a request is the gateway's to answer.
+
+        Whatever is under /v1 and not the server's own is, if a provider is there to pass it on to.
+        """
+        path: str = scope["path"]
+        if path in self._shapes and scope["method"] == "POST":
+            return True
+        if not path.startswith("/v1/") or path[4:].split("/", 1)[0] in self._own:
+            return False
+        return self._registry.has_default() or any(
+            name == _PROVIDER for name, _ in scope["headers"]
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request that `handles` has claimed."""
         caller = Caller(scope, receive, send)
-        shape = self._shapes[scope["path"]]
+        shape = self._shapes.get(scope["path"]) if scope["method"] == "POST" else None
         # What the requests are counted by, as Starlette would set it.
-        scope["endpoint"] = shape.path
-        wishes, passed = headers.read_headers(scope["headers"])
+        scope["endpoint"] = shape.path if shape else _ELSE
         try:
-            project = self._keys.project(wishes.authorization)
-            body = await caller.body(self._body_bytes, self._body_seconds)
-            await self._known(shape, project, wishes, passed, body, caller)
+            await self._answer(shape, caller)
         except ClientGoneError:
             return
         except Problem as problem:
@@ -85,6 +108,15 @@ class Gateway:
                 problem = Problem(500, "internal_error", _OUR_MISTAKE)
                 await _refuse(shape, problem, caller)
             raise
+
+    async def _answer(self, shape: Shape | None, caller: Caller) -> None:
+        wishes, passed = headers.read_headers(caller.scope["headers"])
+        project = self._keys.project(wishes.authorization)
+        body = await caller.body(self._body_bytes, self._body_seconds)
+        if shape is None:
+            await self._forward.run(project, wishes, passed, body, caller)
+        else:
+            await self._known(shape, project, wishes, passed, body, caller)
 
     async def _known(
         self,
@@ -126,8 +158,12 @@ class Gateway:
         await self._flow.run(exchange, caller)
 
 
-async def _refuse(shape: Shape, problem: Problem, caller: Caller) -> None:
+async def _refuse(shape: Shape | None, problem: Problem, caller: Caller) -> None:
     """Answer an error of our own, as the clients of the API read it."""
     told: RawPairs = [_JSON]
     told += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
-    await caller.whole(problem.status, told, shape.error(problem.status, problem.message, problem.code))
+    if shape is None:
+        body = msgspec.json.encode(problem.body)
+    else:
+        body = shape.error(problem.status, problem.message, problem.code)
+    await caller.whole(problem.status, told, body)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from watchllm_server.gateway.flow import Flow
+from watchllm_server.gateway.forward import Forward
 from watchllm_server.gateway.journal import Journal
 from watchllm_server.gateway.providers.ask import Asker
 from watchllm_server.gateway.providers.base import NoCredentials
@@ -13,7 +14,7 @@ from watchllm_server.gateway.providers.client import Client
 from watchllm_server.gateway.providers.registry import Registry
 from watchllm_server.gateway.record import Ledger
 from watchllm_server.gateway.routes import Gateway
-from watchllm_server.gateway.shapes.openai_chat import OpenAIChat
+from watchllm_server.gateway.shapes import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,24 +54,23 @@ class GatewayService:
         clock: Clock,
         *,
         body_seconds: float,
+        own: frozenset[str],
         count_problem: Callable[[str], None],
     ) -> None:
         self._client = Client()
         self._journal = Journal(parts.directory / "journal", commit, capacity=_JOURNAL_BYTES)
-        flow = Flow(
-            Registry(parts.providers, parts.credentials),
-            Asker(self._client, clock),
-            Ledger(self._journal),
-            pricing.cost,
-            clock,
-        )
+        registry = Registry(parts.providers, parts.credentials)
+        asker = Asker(self._client, clock)
         self.gateway = Gateway(
-            [OpenAIChat()],
+            SHAPES,
             keys,
-            flow,
+            Flow(registry, asker, Ledger(self._journal), pricing.cost, clock),
+            Forward(registry, asker),
+            registry,
             clock,
             body_bytes=_BODY_BYTES,
             body_seconds=body_seconds,
+            own=own,
             count_problem=count_problem,
         )
 
