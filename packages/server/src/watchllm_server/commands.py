@@ -14,6 +14,7 @@ from watchllm_server import access_commands, keeping_commands
 from watchllm_server.cli import COMMANDS
 from watchllm_server.console import HELP, DataDir
 from watchllm_server.errors import WatchLLMServerError
+from watchllm_server.provider_settings import load_providers
 from watchllm_server.settings import load_settings, read_config
 from watchllm_server.transfer.commands import (
     EXPORT_HELP,
@@ -73,7 +74,7 @@ def serve(
 
     told = read_config(config) if config else {}
     settings = load_settings(os.environ, told, host=host, port=port, data_dir=data_dir, store=store)
-    raise typer.Exit(serve_forever(settings))
+    raise typer.Exit(serve_forever(settings, load_providers(os.environ, config)))
 
 
 @app.command(help=COMMANDS["demo"])

@@ -17,10 +17,13 @@ from watchllm_server.app import create_app
 from watchllm_server.clock import SystemClock
 from watchllm_server.control import announced
 from watchllm_server.errors import MetadataError, StartError
+from watchllm_server.gateway.providers.known import providers_of
 from watchllm_server.gateway.service import GatewayParts
 from watchllm_server.metadata import Metadata
 from watchllm_server.metadata.database import check_project_id, check_secret
 from watchllm_server.observability import set_up_logging
+from watchllm_server.provider_settings import ProviderSettings
+from watchllm_server.secrets import load_secret
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,13 +40,14 @@ _MB = 1_000_000
 _FIRST_PROJECT = "default"
 
 
-def serve_forever(settings: Settings) -> int:
-    """Serve until SIGTERM or Ctrl-C and return the exit code.
+def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> int:
+    """Serve until SIGTERM or Ctrl-C and return the exit code; `told` is what is said of providers.
 
     Raises StartError with the one sentence that says why it cannot start.
     """
     set_up_logging(as_json=settings.log_format == "json", level=settings.log_level)
     clock = SystemClock()
+    providers = providers_of(told or ProviderSettings(), settings.default_provider)
     with ExitStack() as stack:
         _check_init(settings)
         listener = stack.enter_context(closing(_listen(settings)))
@@ -62,7 +66,15 @@ def serve_forever(settings: Settings) -> int:
                 metadata=metadata,
                 clock=clock,
                 control_token=control.token,
-                gateway=GatewayParts(_temp(), directory),
+                gateway=GatewayParts(
+                    providers,
+                    directory,
+                    load_secret(directory, settings.secret_key),
+                    body_bytes=settings.gateway_body_mb * _MB,
+                    cache_bytes=settings.cache_mb * _MB,
+                    cache_seconds=settings.cache_ttl,
+                    journal_bytes=settings.journal_mb * _MB,
+                ),
             ),
             http="httptools",
             ws="none",
@@ -185,10 +197,3 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-
-
-def _temp():
-    import os
-    from watchllm_server.gateway.providers.base import Provider, Providers
-    url=os.environ.get("WATCHLLM_PROVIDER_OPENAI_BASE_URL")
-    return Providers({"openai": Provider("openai", url, configured=True, models=("gpt-*",))} if url else {})

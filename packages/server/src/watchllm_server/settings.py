@@ -226,6 +226,42 @@ SETTINGS = (
         "MB of batches in hand beyond which senders are told to come back (429).",
         _number(11, 100_000),
     ),
+    Setting(
+        "default_provider",
+        "WATCHLLM_DEFAULT_PROVIDER",
+        "",
+        "Provider of the gateway's requests whose model no other is known for. Default: the one "
+        "that is configured, if it is the only one, else openai.",
+        _text,
+    ),
+    Setting(
+        "gateway_body_mb",
+        "WATCHLLM_GATEWAY_BODY_MB",
+        "50",
+        "MB that the body of a request to the gateway may have.",
+        _number(1, 1_000),
+    ),
+    Setting(
+        "cache_ttl",
+        "WATCHLLM_CACHE_TTL",
+        "86400",
+        "Seconds that the gateway serves an answer again; 0 keeps none unless a request says so.",
+        _number(0, 31_622_400),
+    ),
+    Setting(
+        "cache_mb",
+        "WATCHLLM_CACHE_MB",
+        "1000",
+        "MB on disk that the answers of the gateway's cache may take.",
+        _number(1, 1_000_000),
+    ),
+    Setting(
+        "journal_mb",
+        "WATCHLLM_JOURNAL_MB",
+        "1000",
+        "MB on disk that calls through the gateway may take that wait for the event store.",
+        _number(1, 1_000_000),
+    ),
 )
 
 _SECRET = {"admin_password", "init_api_key", "secret_key"}
@@ -264,6 +300,11 @@ class Settings:
     group_ms: int
     body_seconds: int
     queue_mb: int
+    default_provider: str
+    gateway_body_mb: int
+    cache_ttl: int
+    cache_mb: int
+    journal_mb: int
 
     @property
     def metadata_place(self) -> Path | str:

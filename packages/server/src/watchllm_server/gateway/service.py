@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from watchllm_server.gateway.flow import Flow
 from watchllm_server.gateway.forward import Forward
@@ -25,17 +25,24 @@ if TYPE_CHECKING:
     from watchllm_server.gateway.journal import Commit
     from watchllm_server.gateway.providers.base import Credentials, Providers
     from watchllm_server.gateway.record import Pricing
-
-_JOURNAL_BYTES: Final = 1_000_000_000
-_BODY_BYTES: Final = 50_000_000
+    from watchllm_server.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayParts:
-    """What a gateway needs beside the rest: its providers, their keys, a directory of its own."""
+    """What a gateway needs beside the rest: providers, the server's directory and its secret.
+
+    Bytes and seconds are bounds: of a request's body, of the cache and the journal on disk, and of
+    the time for which an answer is served again.
+    """
 
     providers: Providers
     directory: Path
+    secret: Secret
+    body_bytes: int
+    cache_bytes: int
+    cache_seconds: float
+    journal_bytes: int
     credentials: Credentials = field(default_factory=NoCredentials)
 
 
@@ -58,7 +65,7 @@ class GatewayService:
         count_problem: Callable[[str], None],
     ) -> None:
         self._client = Client()
-        self._journal = Journal(parts.directory / "journal", commit, capacity=_JOURNAL_BYTES)
+        self._journal = Journal(parts.directory / "journal", commit, capacity=parts.journal_bytes)
         registry = Registry(parts.providers, parts.credentials)
         asker = Asker(self._client, clock)
         self.gateway = Gateway(
@@ -68,7 +75,7 @@ class GatewayService:
             Forward(registry, asker),
             registry,
             clock,
-            body_bytes=_BODY_BYTES,
+            body_bytes=parts.body_bytes,
             body_seconds=body_seconds,
             own=own,
             count_problem=count_problem,
