@@ -146,7 +146,9 @@ def test_interleaved_tool_calls_are_put_together_by_their_index() -> None:
 
 
 def _chat(*deltas: dict[str, Any], reason: str | None = "stop") -> list[bytes]:
-    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices: list[dict[str, Any]] = [
+        {"index": 0, "delta": delta, "finish_reason": None} for delta in deltas
+    ]
     choices.append({"index": 0, "delta": {}, "finish_reason": reason})
     events = [{"id": "c", "model": "m", "choices": [choice]} for choice in choices]
     return [b"data: " + json.dumps(each).encode() + b"\n\n" for each in events] + [
