@@ -40,9 +40,9 @@ class CacheStore:
 
     `max_bytes` bounds the file; its journal takes a few MB more. An answer is served from the
     moment at which it is put; a thread writes it to disk in a fraction of a second, and what a
-    killed process had not written is asked for again. No fault of the disk fails or delays a call: the
-    answer is a miss, or not kept. Raises sqlite3.Error or OSError where the folder cannot be used
-    at all.
+    killed process had not written is asked for again. No fault of the disk fails or delays a call:
+    the answer is a miss, or not kept. Raises sqlite3.Error or OSError where the folder cannot be
+    used at all.
     """
 
     def __init__(
