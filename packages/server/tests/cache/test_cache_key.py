@@ -145,6 +145,13 @@ def test_seed_zero_is_a_seed() -> None:
     assert len({key(request) for request in [{}, *seeds]}) == 6
 
 
+def test_numbers_that_are_none_have_keys_of_their_own() -> None:
+    """What only lenient parsers read is not taken for null."""
+    values = [None, float("nan"), float("inf"), float("-inf"), "null", "NaN"]
+
+    assert len({key({"temperature": value}) for value in values}) == 6
+
+
 def test_half_a_surrogate_pair_has_a_key_of_its_own() -> None:
     """A text that is no Unicode is neither refused nor taken for its replacement."""
     texts = ["\ud83d", "\\ud83d", "\ufffd", "?"]

@@ -91,8 +91,11 @@ def _is_client_tool(tool: Any) -> bool:
 
 def _canonical(value: Any) -> bytes:
     try:
-        return msgspec.json.encode(value, order="deterministic")
+        text = msgspec.json.encode(value, order="deterministic")
     except UnicodeEncodeError:
-        # Half a surrogate pair, which some JSON parsers let through: written as its escape, it is
-        # text that no other value is written as.
-        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+        text = b""
+    if text and b"null" not in text:
+        return text
+    # Some JSON parsers let half a surrogate pair, NaN and infinity through. The one has no UTF-8,
+    # the others are null in the fast form; here each is a text that no other value is written as.
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
