@@ -1,0 +1,127 @@
+"""The routes of the gateway's cache: what a project has there, and forgetting it."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+from starlette.routing import Route
+
+from watchllm_server.cache.entry import Chosen
+from watchllm_server.errors import Problem
+from watchllm_server.query.events import format_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from watchllm_server.auth import Authenticator
+    from watchllm_server.cache.store import CacheStore
+
+_MAX_BODY = 100_000
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class Invalidation(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /v1/cache/invalidate: `all`, or conditions that must all be true.
+
+    Answers made earlier than `before` are meant, and those made at `after` or later; `event_id` is
+    that of the call which made the answer.
+    """
+
+    all: bool | None = None
+    model: str | None = None
+    namespace: str | None = None
+    before: _Moment | None = None
+    after: _Moment | None = None
+    event_id: str | None = None
+
+    def chosen(self) -> Chosen:
+        """Return the answers that are meant; raise the Problem that answers 400 to none or both."""
+        before, after = (
+            None if moment is None else moment.timestamp() for moment in (self.before, self.after)
+        )
+        chosen = Chosen(self.model, self.namespace, before, after, self.event_id)
+        if bool(self.all) == (chosen != Chosen()):
+            message = (
+                'Say {"all": true}, or which answers are meant by `model`, `namespace`, `before`, '
+                "`after` and `event_id`."
+            )
+            raise Problem(400, "invalid_request", message)
+        return chosen
+
+
+class CacheApi:
+    """Answer about the cache of the key's project.
+
+    `readers` may see what there is, `callers` may forget it: they can ask for it again.
+    """
+
+    def __init__(self, store: CacheStore, readers: Authenticator, callers: Authenticator) -> None:
+        self._store = store
+        self._readers = readers
+        self._callers = callers
+
+    def routes(self) -> list[Route]:
+        """Return the routes, for the application."""
+        return [
+            Route("/v1/cache/stats", self.stats, methods=["GET"]),
+            Route("/v1/cache/invalidate", self.invalidate, methods=["POST"]),
+        ]
+
+    async def stats(self, request: Request) -> Response:
+        """Answer how many answers are kept, and what those that were served again have saved."""
+        project_id = self._readers.project(request.headers.get("authorization"))
+        sums = await _do(self._store.stats, project_id)
+        return _json(
+            {
+                "entries": sums.entries,
+                "bytes": sums.bytes,
+                "oldest_at": _time(sums.oldest),
+                "newest_at": _time(sums.newest),
+                "hits": sums.hits,
+                "saved_usd": round(sums.saved_usd, 10),
+            }
+        )
+
+    async def invalidate(self, request: Request) -> Response:
+        """Forget the answers that the body means, and answer how many those were."""
+        project_id = self._callers.project(request.headers.get("authorization"))
+        chosen = (await _body(request)).chosen()
+        count = await _do(self._store.invalidate, project_id, chosen)
+        return _json({"entries_invalidated": count})
+
+
+async def _do(work: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return await run_in_threadpool(work, *arguments)
+    except sqlite3.Error as error:
+        message = "The cache cannot use its file now. Try again later."
+        raise Problem(503, "cache_unavailable", message, retry_after=5) from error
+
+
+async def _body(request: Request) -> Invalidation:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            raise Problem(413, "body_too_large", "The body may have 100 kB.")
+    try:
+        return msgspec.json.decode(bytes(body) or b"{}", type=Invalidation)
+    except msgspec.ValidationError as error:
+        raise Problem(400, "invalid_request", f"The body is not as it must be: {error}") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise Problem(400, "invalid_json", "The body cannot be read as JSON.") from None
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else format_time(datetime.fromtimestamp(seconds, UTC))
+
+
+def _json(content: Any) -> Response:
+    return Response(msgspec.json.encode(content), media_type="application/json")
