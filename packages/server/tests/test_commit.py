@@ -70,7 +70,7 @@ class MemoryStore:
 class NoPrices:
     """Price lists without a price."""
 
-    def cost(self, call: Call) -> Decimal | None:
+    def cost(self, call: Call, project_id: str) -> Decimal | None:
         """Fail for a model of that name, and know no price for the others."""
         if call.model == "fail":
             raise ZeroDivisionError

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 _MAX_NAME = 200
 _KNOWN_MODELS = 4_096
-# The scale of the column that costs are stored in.
-_SCALE = Decimal("1e-12")
+SCALE = Decimal("1e-12")
+"""The scale of the column that costs are stored in."""
 
 
 class _Metadata(msgspec.Struct):
     provider: str | None = None
+    price_id: str | None = None
 
 
 class Prices:
@@ -33,23 +34,23 @@ class Prices:
     """
 
     def __init__(self) -> None:
-        self._find = lru_cache(_KNOWN_MODELS)(_find_model)
+        self._find = lru_cache(_KNOWN_MODELS)(find_model)
         self._lines: dict[int, tuple[ModelPrice, _Lines]] = {}
 
     def warm(self) -> None:
         """Load the price lists, so that the first call does not wait for them."""
         self._find("gpt-4o", None)
 
-    def cost(self, call: Call) -> Decimal | None:
+    def cost(self, call: Call, project_id: str = "") -> Decimal | None:  # noqa: ARG002 - a project's own prices are not here
         """Return the cost in US dollars, or None when it is not known; never 0 for unknown.
 
         A cost that the sender gave wins over the list price. The provider is the sender's
-        `response_metadata.provider`, else the prefix of a `provider/model` name, else inferred
-        from the model's name. Tokens that `response_metadata.usage` counts as read from or
+        `response_metadata.price_id` or `provider`, else the prefix of a `provider/model` name, else
+        inferred from the model's name. Tokens that `response_metadata.usage` counts as read from or
         written to the provider's cache, as reasoning or as audio have the price of their kind.
         """
         if call.cost_estimate_usd is not None:
-            return Decimal(call.cost_estimate_usd.decode()).quantize(_SCALE)
+            return Decimal(call.cost_estimate_usd.decode()).quantize(SCALE)
         tokens_input, tokens_output = call.tokens_input, call.tokens_output
         if tokens_input is None or tokens_output is None:
             return None
@@ -63,10 +64,10 @@ class Prices:
         if counts is None:
             line = self._lines_of(model.get_prices(call.at)).line(tokens_input)
             if line is not None:
-                return line.of(tokens_input, tokens_output).quantize(_SCALE)
+                return line.of(tokens_input, tokens_output).quantize(SCALE)
             counts = {"input_tokens": tokens_input, "output_tokens": tokens_output}
         total = _listed(provider, model, call, counts)
-        return None if total is None else total.quantize(_SCALE)
+        return None if total is None else total.quantize(SCALE)
 
     def _lines_of(self, price: ModelPrice) -> _Lines:
         # Price lists are constants of the package, so there are as many entries as lists.
@@ -135,7 +136,8 @@ def _listed(
     return found.total_price
 
 
-def _find_model(model: str, provider_id: str | None) -> tuple[Provider, ModelInfo] | None:
+def find_model(model: str, provider_id: str | None) -> tuple[Provider, ModelInfo] | None:
+    """Return the entry of a model in the price lists, or None."""
     # The package's own look-up remembers every name that it ever saw; this one is bounded.
     from genai_prices.data import providers  # noqa: PLC0415 - takes seconds to import
     from genai_prices.data_snapshot import find_provider_by_id  # noqa: PLC0415 - likewise
@@ -161,11 +163,17 @@ def _find_model(model: str, provider_id: str | None) -> tuple[Provider, ModelInf
 _metadata = msgspec.json.Decoder(_Metadata).decode
 
 
-def _provider(response_metadata: bytes | None) -> str | None:
+def named_providers(response_metadata: bytes | None) -> list[str]:
+    """Return how a call names its provider: its name in the price lists, if that differs, first."""
     if response_metadata is None or b'"provider"' not in response_metadata:
-        return None
+        return []
     try:
-        name = _metadata(response_metadata).provider
+        told = _metadata(response_metadata)
     except msgspec.DecodeError:
-        return None
-    return name.strip()[:_MAX_NAME] or None if name else None
+        return []
+    names = (name.strip()[:_MAX_NAME] for name in (told.price_id, told.provider) if name)
+    return [name for name in names if name]
+
+
+def _provider(response_metadata: bytes | None) -> str | None:
+    return next(iter(named_providers(response_metadata)), None)

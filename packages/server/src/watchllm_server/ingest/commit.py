@@ -37,8 +37,8 @@ _ERROR_NAME = re.compile(r"\(([A-Z][A-Z_]+)\)")
 class Pricing(Protocol):
     """What knows the cost of a call."""
 
-    def cost(self, call: Call) -> Decimal | None:
-        """Return the cost in US dollars, or None when it is not known."""
+    def cost(self, call: Call, project_id: str) -> Decimal | None:
+        """Return the cost of a project's call in US dollars, or None when it is not known."""
         ...
 
 
@@ -186,14 +186,17 @@ class GroupCommit:
 
     def _store_rows(self, rows: Sequence[Row]) -> None:
         new = self._dedup.new(rows)
-        priced = [(row, self._cost(row.call) if row.call else None) for row in new.values()]
+        priced = [
+            (row, self._cost(row.call, row.project_id) if row.call else None)
+            for row in new.values()
+        ]
         if priced:
             self._store.insert_group(priced)
         self._dedup.remember(new)
 
-    def _cost(self, call: Call) -> Decimal | None:
+    def _cost(self, call: Call, project_id: str) -> Decimal | None:
         try:
-            return self._prices.cost(call)
+            return self._prices.cost(call, project_id)
         except Exception:  # noqa: BLE001 - an event without a price is worth more than none
             _log.warning("A call of model %r could not be priced", call.model[:100])
             return None

@@ -1,7 +1,17 @@
-"""Projects, keys, browser sessions and notes of erasures."""
+"""Projects, keys, prices, browser sessions and notes of erasures."""
 
 from watchllm_server.metadata.database import Metadata
 from watchllm_server.metadata.keys import SCOPES, Grant, Scope
-from watchllm_server.metadata.models import ApiKey, Erasure, Project
+from watchllm_server.metadata.models import ApiKey, Erasure, ModelPrice, Project, ProviderKey
 
-__all__ = ["SCOPES", "ApiKey", "Erasure", "Grant", "Metadata", "Project", "Scope"]
+__all__ = [
+    "SCOPES",
+    "ApiKey",
+    "Erasure",
+    "Grant",
+    "Metadata",
+    "ModelPrice",
+    "Project",
+    "ProviderKey",
+    "Scope",
+]

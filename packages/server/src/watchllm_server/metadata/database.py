@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from watchllm_server.errors import MetadataError
 from watchllm_server.metadata.engine import Database
+from watchllm_server.metadata.gateway import ModelPrices, ProviderKeys
 from watchllm_server.metadata.keys import (
     DEFAULT_SCOPES,
     MIN_LENGTH,
@@ -22,7 +23,7 @@ from watchllm_server.metadata.keys import (
     scopes_text,
     shown_prefix,
 )
-from watchllm_server.metadata.models import ApiKey, Loss, Project
+from watchllm_server.metadata.models import ApiKey, Loss, ModelPrice, Project, ProviderKey
 from watchllm_server.metadata.records import Erasures, Sessions
 from watchllm_server.redaction import stored_setting
 
@@ -55,6 +56,8 @@ class Metadata:
         self._database = Database(place)
         self.sessions = Sessions(self._database, clock)
         self.erasures = Erasures(self._database, clock)
+        self.provider_keys = ProviderKeys(self._database, clock)
+        self.model_prices = ModelPrices(self._database, clock)
 
     def create_project(
         self,
@@ -132,10 +135,12 @@ class Metadata:
             return project
 
     def delete_project(self, project_id: str) -> None:
-        """Remove a project with its keys and losses; its events are not here."""
+        """Remove a project with all that is its own here; its events are not."""
         with self._database.session() as session:
             session.execute(delete(ApiKey).where(ApiKey.project_id == project_id))
             session.execute(delete(Loss).where(Loss.project_id == project_id))
+            session.execute(delete(ProviderKey).where(ProviderKey.project_id == project_id))
+            session.execute(delete(ModelPrice).where(ModelPrice.project_id == project_id))
             session.execute(delete(Project).where(Project.id == project_id))
             session.commit()
 

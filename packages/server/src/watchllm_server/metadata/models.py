@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, String, TypeDecorator
+from sqlalchemy import BigInteger, DateTime, ForeignKey, LargeBinary, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 if TYPE_CHECKING:
@@ -99,3 +99,33 @@ class Erasure(Base):
     """The SHA-256 of the id that was erased, by which a request can be shown to be done."""
     events: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class ProviderKey(Base):
+    """A project's own key for a provider of models, encrypted under the server's secret key."""
+
+    __tablename__ = "provider_keys"
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
+    provider: Mapped[str] = mapped_column(String(40), primary_key=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    ending: Mapped[str] = mapped_column(String(4))
+    """The last characters of a long key, by which a person recognises it."""
+    set_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class ModelPrice(Base):
+    """A price that wins over the price lists, in US dollars a million tokens."""
+
+    __tablename__ = "model_prices"
+
+    project_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """Whose calls it is for; empty for those of every project that has none of its own."""
+    provider: Mapped[str] = mapped_column(String(40), primary_key=True)
+    """Empty for a model of this name at any provider."""
+    model: Mapped[str] = mapped_column(String(200), primary_key=True)
+    input: Mapped[str] = mapped_column(String(40))
+    output: Mapped[str] = mapped_column(String(40))
+    cached_input: Mapped[str | None] = mapped_column(String(40), default=None)
+    """Of input tokens read from the provider's cache; None is the price of other input."""
+    set_at: Mapped[datetime] = mapped_column(UtcTime)

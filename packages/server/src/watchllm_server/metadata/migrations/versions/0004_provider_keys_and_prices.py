@@ -1,0 +1,33 @@
+"""Add the keys that projects have for providers of models, and prices that win over the lists."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    op.create_table(
+        "provider_keys",
+        sa.Column("project_id", sa.String(64), sa.ForeignKey("projects.id"), primary_key=True),
+        sa.Column("provider", sa.String(40), primary_key=True),
+        sa.Column("sealed", sa.LargeBinary, nullable=False),
+        sa.Column("ending", sa.String(4), nullable=False),
+        sa.Column("set_at", sa.DateTime, nullable=False),
+    )
+    op.create_table(
+        "model_prices",
+        sa.Column("project_id", sa.String(64), primary_key=True),
+        sa.Column("provider", sa.String(40), primary_key=True),
+        sa.Column("model", sa.String(200), primary_key=True),
+        sa.Column("input", sa.String(40), nullable=False),
+        sa.Column("output", sa.String(40), nullable=False),
+        sa.Column("cached_input", sa.String(40), nullable=True),
+        sa.Column("set_at", sa.DateTime, nullable=False),
+    )
