@@ -154,7 +154,7 @@ def start(metadata: Metadata) -> Iterator[Callable[..., Running]]:
                 registry,
                 asker,
                 notes,
-                lambda _: None,
+                lambda _, __: None,
                 clock,
                 **options,
             )

@@ -17,6 +17,7 @@ from starlette.routing import Match, Mount, Route
 
 from watchllm_server.access import Access
 from watchllm_server.api.admin import Admin
+from watchllm_server.api.gateway_admin import GatewayAdmin
 from watchllm_server.api.operation import Operation
 from watchllm_server.api.routes import Api
 from watchllm_server.auth import Authenticator, Keyring
@@ -25,12 +26,14 @@ from watchllm_server.errors import MetadataUnavailableError, Problem, metadata_u
 from watchllm_server.gateway.service import GatewayService
 from watchllm_server.ingest.batch import BatchIngest
 from watchllm_server.ingest.budget import Budget
-from watchllm_server.ingest.commit import GroupCommit, Pricing
+from watchllm_server.ingest.commit import GroupCommit
 from watchllm_server.ingest.otlp.routes import TracesIngest
 from watchllm_server.keeping.backup import Backup
 from watchllm_server.keeping.erasure import Eraser
 from watchllm_server.keeping.keeper import Keeper
+from watchllm_server.keeping.refresher import Refresher
 from watchllm_server.observability import CountedLosses, MeasuredStore, Metrics
+from watchllm_server.own_prices import OwnPrices
 from watchllm_server.pages.routes import Pages
 from watchllm_server.pricing import Prices
 
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from watchllm_server.clock import Clock
+    from watchllm_server.credentials import ProjectKeys
     from watchllm_server.gateway.routes import Gateway
     from watchllm_server.gateway.service import GatewayParts
     from watchllm_server.metadata import Metadata
@@ -62,16 +66,18 @@ def create_app(
     store: EventStore,
     metadata: Metadata,
     clock: Clock | None = None,
-    prices: Pricing | None = None,
+    prices: Prices | None = None,
     control_token: str = "",
     gateway: GatewayParts | None = None,
+    provider_keys: ProjectKeys | None = None,
 ) -> ASGIApp:
     """Return the application. Its lifespan starts the writer, and ends by storing what it has.
 
     `control_token` admits the commands of this machine. Without the parts of a gateway there is
-    none. The store and the metadata stay the caller's to close.
+    none, and without `provider_keys` projects cannot store any. The store and the metadata stay the
+    caller's to close.
     """
-    pricing = prices or Prices()
+    pricing = OwnPrices(metadata, prices or Prices())
     clock = clock or SystemClock()
     keyring = Keyring(metadata, clock, rate_limit=settings.rate_limit)
     metrics = Metrics(clock)
@@ -106,11 +112,15 @@ def create_app(
     keeper = Keeper(store, metadata, keyring, clock, retention_days=settings.retention_days)
     eraser = Eraser(store, metadata, keeper.purge_soon)
     backup = Backup(store, metadata, clock)
+    refresher = Refresher(
+        [pricing.refresh, *([] if provider_keys is None else [provider_keys.refresh])]
+    )
     routes = [
         *ingest.routes(),
         *traces.routes(),
         *Api(store, Authenticator(keyring, "read"), clock).routes(),
         *Admin(access, metadata, eraser, backup, keyring.forget).routes(),
+        *GatewayAdmin(access, metadata, pricing, provider_keys).routes(),
         *Operation(store, metrics).routes(),
         *Pages(store, metadata, access).routes(),
     ]
@@ -129,9 +139,9 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
         commit.start()
         keeper.start()
-        if isinstance(pricing, Prices):
-            # Loading the price lists takes seconds that no sender should wait for.
-            threading.Thread(target=pricing.warm, name="warm-prices", daemon=True).start()
+        refresher.start()
+        # Loading the price lists takes seconds that no sender should wait for.
+        threading.Thread(target=pricing.warm, name="warm-prices", daemon=True).start()
         if service:
             service.start()
         yield
@@ -139,6 +149,7 @@ def create_app(
             await service.close()
         commit.close()
         keeper.close()
+        refresher.close()
 
     app = Starlette(
         routes=routes,

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
-from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
 from starlette.routing import Route
 
-from watchllm_server.errors import (
-    BackupError,
-    MetadataError,
-    Problem,
-    StoreError,
-    store_unavailable,
-)
+from watchllm_server.api.bodies import json_answer as _json
+from watchllm_server.api.bodies import read_body as _body
+from watchllm_server.api.bodies import run as _do
+from watchllm_server.errors import Problem
 from watchllm_server.metadata.keys import DEFAULT_SCOPES
 from watchllm_server.query.events import format_time
 from watchllm_server.redaction import OFF, ON, KindName
@@ -28,15 +23,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from watchllm_server.access import Access, Administrator
     from watchllm_server.keeping.backup import Backup
     from watchllm_server.keeping.erasure import Eraser
     from watchllm_server.metadata import ApiKey, Erasure, Metadata, Project
 
-_MAX_BODY = 100_000
 _MAX_ID = 20_000
-_T = TypeVar("_T")
 Redact: TypeAlias = Literal["off", "on"] | Annotated[Sequence[KindName], Meta(min_length=1)]
 """What is replaced in a project's events: the default kinds, or those of a list."""
 
@@ -217,33 +211,6 @@ class Admin:
         return project_id
 
 
-async def _do(work: Callable[..., _T], *arguments: Any, **options: Any) -> _T:
-    """Work on a thread, and turn what can go wrong into the answer's status."""
-    try:
-        return await run_in_threadpool(work, *arguments, **options)
-    except (MetadataError, BackupError) as error:
-        raise Problem(400, "invalid_request", str(error)) from None
-    except StoreError as error:
-        raise store_unavailable() from error
-
-
-async def _body(request: Request, kind: type[_T]) -> _T:
-    """Read a small JSON body. Its type must be said: no form of another site can say it."""
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise Problem(415, "not_json", "Send a body with Content-Type: application/json.")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise Problem(413, "body_too_large", "The body may have 100 kB.")
-    try:
-        return msgspec.json.decode(bytes(body), type=kind)
-    except msgspec.ValidationError as error:
-        raise Problem(400, "invalid_request", f"The body is not as it must be: {error}") from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise Problem(400, "invalid_json", "The body cannot be read as JSON.") from None
-
-
 def _setting(redact: Redact | UnsetType | None) -> str | UnsetType | None:
     if redact is None or redact is UNSET or isinstance(redact, str):
         return redact
@@ -286,8 +253,3 @@ def _erasure(done: Erasure) -> dict[str, Any]:
 
 def _time(moment: datetime | None) -> str | None:
     return None if moment is None else format_time(moment)
-
-
-def _json(content: Any, status: int = 200) -> Response:
-    headers = {"Cache-Control": "no-store"}
-    return Response(msgspec.json.encode(content), status, headers, "application/json")

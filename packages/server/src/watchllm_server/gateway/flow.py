@@ -65,7 +65,7 @@ class Flow:
         registry: Registry,
         asker: Asker,
         ledger: Ledger,
-        cost: Callable[[rows.Call], Decimal | None],
+        cost: Callable[[rows.Call, str], Decimal | None],
         clock: Clock,
     ) -> None:
         self._registry = registry
@@ -260,7 +260,7 @@ class Flow:
             told.append((b"x-request-id", call.event_id.encode()))
         if left := exchange.trail.fallback_from:
             told.append((b"x-watchllm-fallback-from", headers.encoded(left)))
-        if call.answer is not None and (cost := self._cost(priced(call))) is not None:
+        if call.answer is not None and (cost := self._cost(priced(call), call.project)) is not None:
             told.append((b"x-watchllm-cost-usd", f"{cost.normalize():f}".encode()))
         return told
 

@@ -16,6 +16,7 @@ from watchllm_server.jsontext import is_deeper_than
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
     from watchllm_server.fields import Status
     from watchllm_server.gateway.shapes.base import Answer, Asked
@@ -285,6 +286,14 @@ class Lines(Protocol):
 
     def append(self, line: bytes) -> bool:
         """Keep one event's JSON; return False when it was dropped and counted."""
+        ...
+
+
+class Pricing(Protocol):
+    """What knows the cost of a call."""
+
+    def cost(self, call: rows.Call, project_id: str) -> Decimal | None:
+        """Return the cost of a project's call in US dollars, or None when it is not known."""
         ...
 
 
