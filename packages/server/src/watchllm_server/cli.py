@@ -16,6 +16,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "restore": "Make a data directory of a backup.",
     "doctor": "Say what is wrong with the server and what to do (--server).",
     "keys": "Create, list and revoke the keys of projects.",
+    "providers": "List, test and give keys to the gateway's providers of models.",
+    "prices": "List, search and set the prices of models, and say where one comes from.",
     "export": "Write a project's events to a file, while the server runs.",
     "import": "Send the events of a file of JSON lines to a server.",
 }

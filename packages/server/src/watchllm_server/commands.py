@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from watchllm_server import access_commands, keeping_commands
+from watchllm_server import (
+    access_commands,
+    keeping_commands,
+    price_commands,
+    provider_commands,
+)
 from watchllm_server.cli import COMMANDS
 from watchllm_server.console import HELP, DataDir
 from watchllm_server.errors import WatchLLMServerError
@@ -33,6 +38,8 @@ app = typer.Typer(
 )
 app.add_typer(access_commands.projects, name="projects")
 app.add_typer(access_commands.keys, name="keys")
+app.add_typer(provider_commands.providers, name="providers")
+app.add_typer(price_commands.prices, name="prices")
 keeping_commands.add_to(app)
 app.command("export", help=EXPORT_HELP)(export_events)
 app.command("import", help=IMPORT_HELP)(import_events)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from watchllm_server.errors import MetadataError
 from watchllm_server.metadata.models import ModelPrice
 from watchllm_server.pricing import SCALE, named_providers
@@ -126,6 +128,11 @@ def own_prices_of(metadata: Metadata) -> dict[tuple[str, str, str], OwnPrice]:
         (row.project_id, row.provider, row.model): _price(row)
         for row in metadata.model_prices.all()
     }
+
+
+def provider_metadata(provider: str) -> bytes | None:
+    """Return a call's `response_metadata` that names a provider; None for no name."""
+    return msgspec.json.encode({"provider": provider}) if provider else None
 
 
 def _price(row: ModelPrice) -> OwnPrice:

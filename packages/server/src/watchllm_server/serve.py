@@ -16,6 +16,7 @@ from watchllm_server import datadir
 from watchllm_server.app import create_app
 from watchllm_server.clock import SystemClock
 from watchllm_server.control import announced
+from watchllm_server.credentials import ProjectKeys
 from watchllm_server.errors import MetadataError, StartError
 from watchllm_server.gateway.providers.known import providers_of
 from watchllm_server.gateway.service import GatewayParts
@@ -56,6 +57,8 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
         metadata = stack.enter_context(closing(Metadata(settings.metadata_place, clock)))
         _heed_init(metadata, settings)
         store = stack.enter_context(closing(open_store(settings, directory)))
+        secret = load_secret(directory, settings.secret_key)
+        provider_keys = ProjectKeys(metadata, secret)
         address = _address(listener)
         _introduce(metadata, settings, address)
         control = stack.enter_context(announced(directory, address))
@@ -69,12 +72,14 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
                 gateway=GatewayParts(
                     providers,
                     directory,
-                    load_secret(directory, settings.secret_key),
+                    secret,
                     body_bytes=settings.gateway_body_mb * _MB,
                     cache_bytes=settings.cache_mb * _MB,
                     cache_seconds=settings.cache_ttl,
                     journal_bytes=settings.journal_mb * _MB,
+                    credentials=provider_keys,
                 ),
+                provider_keys=provider_keys,
             ),
             http="httptools",
             ws="none",
