@@ -7,6 +7,7 @@ import queue
 import threading
 import uuid
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -14,6 +15,7 @@ import pytest
 import uvicorn
 from upstream import Upstream
 from watchllm_server.auth import Authenticator, Keyring
+from watchllm_server.cache.store import CacheStore
 from watchllm_server.clock import SystemClock
 from watchllm_server.gateway.flow import Flow
 from watchllm_server.gateway.forward import Forward
@@ -21,13 +23,17 @@ from watchllm_server.gateway.providers.ask import Asker
 from watchllm_server.gateway.providers.base import NoCredentials, Provider, Providers
 from watchllm_server.gateway.providers.client import Client
 from watchllm_server.gateway.providers.registry import Registry
+from watchllm_server.gateway.relay import Relay
 from watchllm_server.gateway.routes import Gateway
 from watchllm_server.gateway.shapes import SHAPES
+from watchllm_server.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from starlette.types import Receive, Scope, Send
+    from watchllm_server import rows
     from watchllm_server.gateway.record import Call
     from watchllm_server.metadata import Metadata
 
@@ -131,33 +137,32 @@ def other_upstream() -> Iterator[Upstream]:
 
 
 @pytest.fixture
-def start(metadata: Metadata) -> Iterator[Callable[..., Running]]:
+def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]]:
     """Return what starts gateways, which end with the test."""
     started: list[Server] = []
+    caches: list[CacheStore] = []
 
     def run(
         *providers: Provider,
         fallbacks: dict[str, tuple[str, ...]] | None = None,
         body_bytes: int = 1_000_000,
-        **options: Any,
+        seconds: float = 3_600,
+        cost: Callable[[rows.Call, str], Decimal | None] = lambda _, __: Decimal("0.002"),
     ) -> Running:
         project = metadata.create_project(f"gateway {uuid.uuid4().hex[:8]}")
         _, secret = metadata.create_key(project.id)
         notes = Notes()
+        folder = tmp_path / f"cache-{project.id}"
+        cache = CacheStore(folder, Secret(b"of the tests"), max_bytes=10_000_000, clock=SystemClock())
+        caches.append(cache)
         clock = SystemClock()
 
         def make() -> Any:
             client = Client()
             known = Providers({each.name: each for each in providers}, fallbacks or {})
             registry, asker = Registry(known, NoCredentials()), Asker(client, clock)
-            flow = Flow(
-                registry,
-                asker,
-                notes,
-                lambda _, __: None,
-                clock,
-                **options,
-            )
+            relay = Relay(asker, cache, cost, clock, seconds=seconds)
+            flow = Flow(registry, relay, cache, notes, clock)
             gateway = Gateway(
                 SHAPES,
                 Authenticator(Keyring(metadata, clock), "gateway"),
@@ -182,6 +187,8 @@ def start(metadata: Metadata) -> Iterator[Callable[..., Running]]:
     yield run
     for server in started:
         server.stop()
+    for cache in caches:
+        cache.close()
 
 
 @pytest.fixture

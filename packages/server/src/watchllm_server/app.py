@@ -38,7 +38,8 @@ from watchllm_server.pages.routes import Pages
 from watchllm_server.pricing import Prices
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from decimal import Decimal
 
     from starlette.requests import Request
     from starlette.routing import BaseRoute
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from watchllm_server.gateway.routes import Gateway
     from watchllm_server.gateway.service import GatewayParts
     from watchllm_server.metadata import Metadata
+    from watchllm_server.rows import Call
     from watchllm_server.settings import Settings
     from watchllm_server.store.base import EventStore
 
@@ -128,7 +130,7 @@ def create_app(
         gateway,
         Authenticator(keyring, "gateway"),
         commit,
-        pricing,
+        _cost_at_once(pricing),
         clock,
         body_seconds=settings.body_seconds,
         own=_names_under_v1(routes),
@@ -173,6 +175,11 @@ def _names_under_v1(routes: Iterable[BaseRoute]) -> frozenset[str]:
     """Return the first names of what the server itself answers under /v1."""
     paths = [route.path.split("/") for route in routes if isinstance(route, Route | Mount)]
     return frozenset(path[2] for path in paths if path[1:2] == ["v1"])
+
+
+def _cost_at_once(pricing: OwnPrices) -> Callable[[Call, str], Decimal | None]:
+    """Return what prices calls on the event loop, which must not wait for the lists to load."""
+    return lambda call, project: pricing.cost(call, project) if pricing.is_warm else None
 
 
 class _Front:

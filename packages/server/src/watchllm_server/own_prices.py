@@ -59,6 +59,11 @@ class OwnPrices:
         self._lists = lists
         self._prices: Mapping[tuple[str, str, str], OwnPrice] = {}
 
+    @property
+    def is_warm(self) -> bool:
+        """Return whether the price lists are loaded, so that a price takes microseconds."""
+        return self._lists.is_warm
+
     def warm(self) -> None:
         """Load the price lists, so that the first call does not wait for them."""
         self._lists.warm()

@@ -36,10 +36,13 @@ class Prices:
     def __init__(self) -> None:
         self._find = lru_cache(_KNOWN_MODELS)(find_model)
         self._lines: dict[int, tuple[ModelPrice, _Lines]] = {}
+        self.is_warm = False
+        """Whether `warm` has loaded the lists, so that a price takes microseconds."""
 
     def warm(self) -> None:
         """Load the price lists, so that the first call does not wait for them."""
         self._find("gpt-4o", None)
+        self.is_warm = True
 
     def cost(self, call: Call, project_id: str = "") -> Decimal | None:  # noqa: ARG002 - a project's own prices are not here
         """Return the cost in US dollars, or None when it is not known; never 0 for unknown.

@@ -9,7 +9,7 @@ import msgspec
 from watchllm_server.errors import Problem
 from watchllm_server.gateway import headers, rewrite
 from watchllm_server.gateway.caller import Caller, ClientGoneError
-from watchllm_server.gateway.flow import Exchange
+from watchllm_server.gateway.exchange import Exchange
 from watchllm_server.gateway.record import Call
 
 if TYPE_CHECKING:

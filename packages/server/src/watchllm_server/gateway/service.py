@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from watchllm_server.cache.store import CacheStore
 from watchllm_server.gateway.flow import Flow
 from watchllm_server.gateway.forward import Forward
 from watchllm_server.gateway.journal import Journal
@@ -13,18 +14,20 @@ from watchllm_server.gateway.providers.base import NoCredentials
 from watchllm_server.gateway.providers.client import Client
 from watchllm_server.gateway.providers.registry import Registry
 from watchllm_server.gateway.record import Ledger
+from watchllm_server.gateway.relay import Relay
 from watchllm_server.gateway.routes import Gateway
 from watchllm_server.gateway.shapes import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from decimal import Decimal
     from pathlib import Path
 
+    from watchllm_server import rows
     from watchllm_server.auth import Authenticator
     from watchllm_server.clock import Clock
     from watchllm_server.gateway.journal import Commit
     from watchllm_server.gateway.providers.base import Credentials, Providers
-    from watchllm_server.gateway.record import Pricing
     from watchllm_server.secrets import Secret
 
 
@@ -49,7 +52,8 @@ class GatewayParts:
 class GatewayService:
     """Make a gateway of its parts. `start` and `close` it on the event loop that it serves on.
 
-    `keys` finds the project that a key opens; `commit` stores what is recorded.
+    `keys` finds the project that a key opens; `commit` stores what is recorded; `cost` returns the
+    price of a project's call at once, or None.
     """
 
     def __init__(
@@ -57,7 +61,7 @@ class GatewayService:
         parts: GatewayParts,
         keys: Authenticator,
         commit: Commit,
-        pricing: Pricing,
+        cost: Callable[[rows.Call, str], Decimal | None],
         clock: Clock,
         *,
         body_seconds: float,
@@ -65,13 +69,17 @@ class GatewayService:
         count_problem: Callable[[str], None],
     ) -> None:
         self._client = Client()
+        self._cache = CacheStore(
+            parts.directory / "cache", parts.secret, max_bytes=parts.cache_bytes, clock=clock
+        )
         self._journal = Journal(parts.directory / "journal", commit, capacity=parts.journal_bytes)
         registry = Registry(parts.providers, parts.credentials)
         asker = Asker(self._client, clock)
+        relay = Relay(asker, self._cache, cost, clock, seconds=parts.cache_seconds)
         self.gateway = Gateway(
             SHAPES,
             keys,
-            Flow(registry, asker, Ledger(self._journal), pricing.cost, clock),
+            Flow(registry, relay, self._cache, Ledger(self._journal), clock),
             Forward(registry, asker),
             registry,
             clock,
@@ -89,3 +97,4 @@ class GatewayService:
         """Hand over the rest, while there still is a writer, and let go of the providers."""
         await self._journal.close()
         await self._client.close()
+        self._cache.close()

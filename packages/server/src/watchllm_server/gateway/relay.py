@@ -1,0 +1,240 @@
+"""Ask a provider and pass its answer on: to the client, to those who follow, to the cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from watchllm_server.cache.entry import Entry
+from watchllm_server.errors import Problem
+from watchllm_server.gateway import headers, rewrite
+from watchllm_server.gateway.exchange import fault
+from watchllm_server.gateway.providers.client import UpstreamError
+from watchllm_server.gateway.record import Fault, priced
+from watchllm_server.gateway.stream import UsageFilter, error_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from decimal import Decimal
+
+    from watchllm_server import rows
+    from watchllm_server.cache.store import CacheStore
+    from watchllm_server.clock import Clock
+    from watchllm_server.gateway.caller import Caller
+    from watchllm_server.gateway.exchange import Exchange
+    from watchllm_server.gateway.providers.ask import Asker
+    from watchllm_server.gateway.providers.base import Target
+    from watchllm_server.gateway.providers.client import Reply
+
+_OK: Final = 200
+_STATUSES: Final = {"timeout": 504}
+# Streams of these two tell the usage only to those who ask.
+_USAGE_ON_REQUEST: Final = frozenset({"openai.chat", "openai.completions"})
+KEPT_BYTES: Final = 32_000_000
+"""The largest answer that is looked into and kept; of a larger one the bytes pass, unread."""
+
+
+class Relay:
+    """Bring answers from providers. Used on one event loop.
+
+    `cost` returns the price of a project's call at once, or None; `seconds` is how long an answer is kept.
+    """
+
+    def __init__(
+        self,
+        asker: Asker,
+        cache: CacheStore,
+        cost: Callable[[rows.Call, str], Decimal | None],
+        clock: Clock,
+        *,
+        seconds: float,
+    ) -> None:
+        self._asker = asker
+        self._cache = cache
+        self._cost = cost
+        self._clock = clock
+        self._seconds = seconds
+
+    async def run(self, exchange: Exchange, caller: Caller, targets: list[Target]) -> None:
+        """Answer from the first target that answers; raise the Problem that says why none did."""
+        asked, call = exchange.asked, exchange.call
+        hide_usage = hides_usage(exchange)
+
+        def body_for(target: Target) -> bytes:
+            return rewrite.for_provider(
+                exchange.body,
+                exchange.request,
+                model=None if target.model == asked.model else target.model,
+                ask_usage=hide_usage and target.provider.stream_usage,
+            )
+
+        begun = self._clock.monotonic()
+        try:
+            target, reply = await self._asker.ask(
+                targets,
+                "POST",
+                exchange.shape.path.removeprefix("/v1") + exchange.query,
+                exchange.passed,
+                body_for,
+                exchange.trail,
+            )
+        finally:
+            exchange.waited += self._clock.monotonic() - begun
+        try:
+            exchange.aim(target)
+            call.http_status = reply.status
+            call.request_id = reply.header("x-request-id") or reply.header("request-id")
+            if reply.status == _OK and asked.stream and reply.is_stream:
+                await self._stream(exchange, caller, reply, hide_usage=hide_usage)
+            else:
+                await self._whole(exchange, caller, reply, target)
+        finally:
+            reply.close()
+
+    async def _whole(
+        self, exchange: Exchange, caller: Caller, reply: Reply, target: Target
+    ) -> None:
+        """Read an answer to its end and pass it on."""
+        call, shape = exchange.call, exchange.shape
+        if exchange.leader:
+            exchange.leader.begin(False)
+        begun = call.first_byte = self._clock.monotonic()
+        try:
+            body, is_all = await reply.read(KEPT_BYTES)
+        except UpstreamError as error:
+            call.complete = False
+            status = _STATUSES.get(error.kind, 502)
+            raise Problem(status, f"provider_{error.kind}", str(error)) from None
+        finally:
+            exchange.waited += self._clock.monotonic() - begun
+        if not is_all:
+            await self._pass_on(exchange, caller, reply, body)
+            return
+        cost = None
+        plain = reply.header("content-encoding").strip().lower() in ("", "identity")
+        if plain and shape.successful(reply.status, body):
+            call.answer = shape.answer(body)
+            cost = self._price(exchange)
+            self._keep(exchange, body, cost)
+        else:
+            body = _without_key(body, target)
+            if reply.status != _OK or plain:
+                call.status, call.error = "error", fault(reply.status, body)
+        told = exchange.told(self._clock.monotonic(), cost=cost)
+        await caller.whole(reply.status, headers.returned(reply.headers) + told, body)
+
+    async def _pass_on(
+        self, exchange: Exchange, caller: Caller, reply: Reply, begun: bytes
+    ) -> None:
+        """Pass on an answer that is larger than what is looked into."""
+        told = headers.returned(reply.headers) + exchange.told(self._clock.monotonic())
+        if length := reply.header("content-length"):
+            told.append((b"content-length", length.encode()))
+        if exchange.leader:
+            exchange.leader.fail()
+        await caller.begin(reply.status, told)
+        await caller.piece(begun)
+        try:
+            while chunk := await reply.chunk():
+                await caller.piece(chunk)
+        except UpstreamError as error:
+            # Only a connection that breaks off tells the client, whose answer has begun.
+            exchange.call.complete = False
+            _note(exchange, error)
+            raise
+        await caller.end()
+
+    async def _stream(
+        self, exchange: Exchange, caller: Caller, reply: Reply, *, hide_usage: bool
+    ) -> None:
+        """Pass a stream on as it comes, and put it together on the side."""
+        call, leader = exchange.call, exchange.leader
+        assembly = exchange.shape.assembly()
+        usage = UsageFilter() if hide_usage else None
+        monotonic = self._clock.monotonic
+        if leader:
+            leader.begin(True)
+        try:
+            await caller.begin(_OK, headers.returned(reply.headers) + exchange.told(monotonic()))
+            while True:
+                begun = monotonic()
+                try:
+                    chunk = await reply.chunk()
+                except UpstreamError as error:
+                    _note(exchange, error)
+                    break
+                finally:
+                    exchange.waited += monotonic() - begun
+                if not chunk:
+                    break
+                if call.first_byte is None:
+                    call.first_byte = monotonic()
+                assembly.feed(chunk)
+                if leader:
+                    leader.feed(chunk)
+                piece = chunk if usage is None else usage.feed(chunk)
+                if piece:
+                    await caller.piece(piece)
+            if usage is not None and (rest := usage.end()):
+                await caller.piece(rest)
+        finally:
+            call.answer = assembly.answer()
+            call.complete = assembly.complete
+        if call.error is not None:
+            await send_error(exchange, caller, call.error)
+        elif call.complete:
+            self._keep(exchange, assembly.body(), self._price(exchange))
+        await caller.end()
+
+    def _keep(self, exchange: Exchange, body: bytes, cost: float | None) -> None:
+        """Keep a complete and successful answer, and let those have it who wait for it."""
+        if exchange.key is None:
+            return
+        call, wishes = exchange.call, exchange.wishes
+        seconds = self._seconds if wishes.ttl is None else wishes.ttl
+        now = self._clock.now().timestamp()
+        entry = Entry(
+            body=body,
+            shape=exchange.shape.name,
+            provider=call.provider,
+            model=call.model,
+            created_at=now,
+            expires_at=now + seconds,
+            cost=cost,
+            event_id=call.event_id,
+        )
+        # What another provider answered in its place is no answer of the one that was meant.
+        if seconds > 0 and not exchange.trail.left:
+            self._cache.put(exchange.key, exchange.project, wishes.namespace, entry)
+        if exchange.leader:
+            exchange.leader.land(entry)
+
+    def _price(self, exchange: Exchange) -> float | None:
+        cost = self._cost(priced(exchange.call), exchange.project)
+        return None if cost is None else float(cost)
+
+
+def hides_usage(exchange: Exchange) -> bool:
+    """Return whether a stream is asked for the usage that its client did not ask for."""
+    asked = exchange.asked
+    return (
+        asked.stream and not asked.usage_in_stream and exchange.shape.name in _USAGE_ON_REQUEST
+    )
+
+
+async def send_error(exchange: Exchange, caller: Caller, error: Fault) -> None:
+    """End a stream that has begun with an event that its client raises as an error."""
+    body = exchange.shape.error(502, error.message, error.code)
+    await caller.piece(error_event(exchange.shape.name, body))
+
+
+def _note(exchange: Exchange, error: UpstreamError) -> None:
+    call = exchange.call
+    call.status = "timeout" if error.kind == "timeout" else "error"
+    call.error = Fault(str(error), "gateway_error", f"provider_{error.kind}")
+
+
+def _without_key(body: bytes, target: Target) -> bytes:
+    """Return an error body without the key that was sent, should the provider have quoted it."""
+    if target.key and (key := target.key.encode()) in body:
+        return body.replace(key, b"[provider key]")
+    return body
