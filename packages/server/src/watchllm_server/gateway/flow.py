@@ -83,6 +83,7 @@ class Flow:
             key=wishes.provider_key,
             shape=exchange.shape.name,
         )
+        call.keys = tuple(target.key for target in targets if target.key)
         exchange.aim(targets[0])
         call.cache = "BYPASS"
         if wishes.cache == "off" or wishes.no_store or not is_repeatable(exchange.request):

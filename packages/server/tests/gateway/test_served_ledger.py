@@ -1,0 +1,152 @@
+"""The ledger of a real server: where provider keys do not go, and a store that goes away."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+from conftest import KEY, Server
+from engines import ClickHouseProcess
+from upstream import answers, chats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from upstream import Upstream
+
+_SERVERS = "sk-planted-of-the-server-0123456789"
+_PROJECTS = "sk-planted-of-the-project-0123456789"
+_REQUESTS = "sk-planted-of-the-request-0123456789"
+_PLANTED = (_SERVERS, _PROJECTS, _REQUESTS)
+_PATIENCE_SECONDS = 30
+
+
+def client_of(server: Server) -> httpx2.Client:
+    """Return a client with the key of the server's project."""
+    return httpx2.Client(
+        base_url=f"http://127.0.0.1:{server.port}",
+        headers={"Authorization": f"Bearer {KEY}"},
+        timeout=_PATIENCE_SECONDS,
+    )
+
+
+def ask(client: httpx2.Client, words: str, **fields: Any) -> httpx2.Response:
+    """Ask for a chat completion."""
+    headers = fields.pop("headers", {})
+    request = {"model": "gpt-4o", "messages": [{"role": "user", "content": words}], **fields}
+    return client.post("/v1/chat/completions", json=request, headers=headers)
+
+
+def events_of(client: httpx2.Client, count: int) -> list[dict[str, Any]]:
+    """Return the events of the project, once there are so many or the patience is at its end."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        answer = client.post("/v1/events/query", json={"limit": 1_000})
+        found: list[dict[str, Any]] = answer.json().get("events", [])
+        if len(found) >= count or time.monotonic() > deadline:
+            return found
+
+
+def test_provider_keys_are_in_no_event_page_log_or_file(
+    tmp_path: Path, serve: Callable[..., Server], upstream: Upstream
+) -> None:
+    """Three keys are used, of the server, the project and a request, and the provider quotes each.
+
+    Afterwards they are in nothing that the server says or keeps, though each was sent.
+    """
+    server = serve(
+        tmp_path,
+        WATCHLLM_PROVIDER_OPENAI_BASE_URL=upstream.url,
+        WATCHLLM_PROVIDER_OPENAI_API_KEY=_SERVERS,
+        WATCHLLM_LOG_LEVEL="debug",
+        WATCHLLM_LOG_FORMAT="json",
+    )
+    said: list[str] = []
+    with client_of(server) as client:
+
+        def refused(words: str, key: str, **headers: str) -> None:
+            fault = {"message": f"Incorrect API key provided: {key}", "code": "invalid_api_key"}
+            upstream.script = answers({"error": fault}, 401)
+            assert ask(client, words, headers=headers).status_code == 401
+            assert upstream.asked[-1].headers["authorization"] == f"Bearer {key}"
+            upstream.script = chats(f"Your key is {key}.")
+            assert ask(client, f"{words}?", headers=headers, stream=True).status_code == 200
+
+        refused("One", _SERVERS)
+        refused("Two", _REQUESTS, **{"X-WatchLLM-Provider-Key": _REQUESTS})
+        stored = httpx2.put(
+            f"http://127.0.0.1:{server.port}/v1/admin/projects/proj-tests/providers/openai",
+            json={"api_key": _PROJECTS},
+            timeout=_PATIENCE_SECONDS,
+        )
+        assert stored.status_code == 200
+        said.append(stored.text)
+        refused("Three", _PROJECTS)
+
+        events = events_of(client, 6)
+        said.append(json.dumps(events))
+        said.append(client.get("/v1/export", params={"format": "jsonl"}).text)
+        said += [
+            httpx2.get(f"http://127.0.0.1:{server.port}{path}", timeout=30).text
+            for path in ("/", "/metrics", f"/runs/{events[0]['run_id']}")
+        ]
+    server.process.send_signal(signal.SIGTERM)
+    said += server.process.communicate(timeout=_PATIENCE_SECONDS)
+    assert server.process.returncode == 0
+
+    assert "/v1/chat/completions" in said[-1]
+    texts = [event["response"] for event in events]
+    assert texts.count("Your key is [provider key].") == 3
+    errors = [event["error"]["message"] for event in events if "error" in event]
+    assert errors == ["Incorrect API key provided: [provider key]"] * 3
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(files) > 3
+    for key in _PLANTED:
+        assert [text for text in said if key in text] == []
+        assert [str(path) for path, content in files.items() if key.encode() in content] == []
+
+
+def test_a_store_that_is_away_costs_no_call_and_no_event(
+    tmp_path: Path, serve: Callable[..., Server], upstream: Upstream
+) -> None:
+    """Calls go on while ClickHouse is away, also past a SIGKILL of the server: each event is once.
+
+    The events of the outage arrive when the store is back.
+    """
+    (tmp_path / "clickhouse").mkdir()
+    clickhouse = ClickHouseProcess(tmp_path / "clickhouse")
+    settings = {
+        "WATCHLLM_STORE": clickhouse.url("ledger"),
+        "WATCHLLM_PROVIDER_MINE_BASE_URL": upstream.url,
+        "WATCHLLM_PROVIDER_MINE_MODELS": "gpt-*",
+    }
+    try:
+        server = serve(tmp_path / "data", **settings)
+        with client_of(server) as client:
+            assert ask(client, "Before").status_code == 200
+            assert len(events_of(client, 1)) == 1
+            clickhouse.kill()
+            during = [ask(client, f"During {number}").status_code for number in range(5)]
+            assert client.post("/v1/events/query", json={}).status_code == 503
+        server.stop(signal.SIGKILL)
+
+        clickhouse.start()
+        again = serve(tmp_path / "data", **settings)
+        with client_of(again) as client:
+            assert ask(client, "After").status_code == 200
+            events = events_of(client, 7)
+        assert again.stop() == 0
+    finally:
+        clickhouse.kill()
+
+    assert during == [200] * 5
+    prompts = sorted(event["prompt"] for event in events)
+    assert [prompt.split("\n")[-1] for prompt in prompts] == sorted(
+        ["Before", *(f"During {number}" for number in range(5)), "After"]
+    )
+    assert len({event["event_id"] for event in events}) == 7
+    assert list((tmp_path / "data" / "journal").iterdir()) == []
