@@ -138,6 +138,28 @@ def test_a_parameter_is_left_out_at_the_top_alone(value: Any, shape: str) -> Non
         assert key(plain, shape) != key(named, shape)
 
 
+def test_headers_that_choose_a_feature_are_in_the_key() -> None:
+    """A beta, a version and an account count, in any order; what tells of the client does not."""
+
+    def with_headers(*headers: tuple[str, str], query: str = "") -> bytes:
+        return request_key(
+            project="p", namespace="", provider="openai", shape="openai.chat",
+            request={"model": "m"}, headers=headers, query=query,
+        )  # fmt: skip
+
+    version, beta = ("anthropic-version", "2023-06-01"), ("anthropic-beta", "a")
+    client = [("user-agent", "a"), ("x-stainless-retry-count", "1"), ("traceparent", "00-1")]
+
+    assert with_headers(version, beta) == with_headers(beta, *client, version)
+    assert with_headers(*client) == with_headers()
+    different = [
+        with_headers(), with_headers(version), with_headers(beta), with_headers(version, beta),
+        with_headers(("anthropic-beta", "b")), with_headers(("openai-project", "a")),
+        with_headers(query="?api-version=1"), with_headers(query="?api-version=2"),
+    ]  # fmt: skip
+    assert len(set(different)) == len(different)
+
+
 def test_seed_zero_is_a_seed() -> None:
     """0, absent, null, false, "0" and 0.0 are six different requests."""
     seeds: list[dict[str, Any]] = [{"seed": seed} for seed in (0, None, False, "0", 0.0)]

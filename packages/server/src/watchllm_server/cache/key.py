@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 # Changes with the form of the key, so that an entry of another form is never found.
 _FORM: Final = "1"
@@ -52,18 +52,38 @@ _CLIENT_TOOLS: Final = frozenset(
 )
 
 
+# Headers by which a client chooses a version, a feature or an account of the provider's. All others
+# tell of the client, or trace the call.
+_HEADERS: Final = frozenset(
+    {
+        *("anthropic-beta", "anthropic-version", "openai-beta"),
+        *("openai-organization", "openai-project", "api-version"),
+    }
+)
+
+
 def request_key(
-    *, project: str, namespace: str, provider: str, shape: str, request: dict[str, Any]
+    *,
+    project: str,
+    namespace: str,
+    provider: str,
+    shape: str,
+    request: dict[str, Any],
+    headers: Iterable[tuple[str, str]] = (),
+    query: str = "",
 ) -> bytes:
     """Return the 32 bytes under which the answer to a request is kept.
 
     They are the SHA-256 of everything named, written in one way: the order of names in an object
     does not matter; 1, 1.0 and true, and an absent parameter and 0, are different. The request is
-    decoded JSON. Raises RecursionError for one nested in a thousand levels.
+    decoded JSON; of the headers, with names in lower case, those count that can change an answer.
+    Raises RecursionError for a request nested in a thousand levels.
     """
     left_out = NOT_IN_KEY.get(shape, {})
     asked = {name: value for name, value in request.items() if name not in left_out}
-    return hashlib.sha256(_canonical([_FORM, project, namespace, provider, shape, asked])).digest()
+    told = sorted(pair for pair in headers if pair[0] in _HEADERS)
+    named = [_FORM, project, namespace, provider, shape, query, told, asked]
+    return hashlib.sha256(_canonical(named)).digest()
 
 
 def is_repeatable(request: dict[str, Any]) -> bool:

@@ -219,6 +219,8 @@ def _key_of(exchange: Exchange, target: Target) -> bytes:
             provider=target.provider.name,
             shape=exchange.shape.name,
             request=request,
+            headers=exchange.passed,
+            query=exchange.query,
         )
     except RecursionError:
         message = "The body of the request is nested too deeply."

@@ -134,7 +134,7 @@ def _read_own(wishes: Wishes, name: bytes, value: str) -> None:
         case b"cache-ttl":
             wishes.ttl = _seconds(value)
         case b"cache-namespace":
-            wishes.namespace = value[:_MAX_VALUE]
+            wishes.namespace = value
         case _:
             # Headers of a newer client say nothing that this version could heed.
             pass
