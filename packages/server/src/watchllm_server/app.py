@@ -17,6 +17,7 @@ from starlette.routing import Match, Mount, Route
 
 from watchllm_server.access import Access
 from watchllm_server.api.admin import Admin
+from watchllm_server.api.cache import CacheApi
 from watchllm_server.api.gateway_admin import GatewayAdmin
 from watchllm_server.api.operation import Operation
 from watchllm_server.api.routes import Api
@@ -126,9 +127,13 @@ def create_app(
         *Operation(store, metrics).routes(),
         *Pages(store, metadata, access).routes(),
     ]
+    callers = Authenticator(keyring, "gateway")
+    if gateway:
+        readers = Authenticator(keyring, "read")
+        routes += CacheApi(gateway.cache, readers, callers).routes()
     service = gateway and GatewayService(
         gateway,
-        Authenticator(keyring, "gateway"),
+        callers,
         commit,
         _cost_at_once(pricing),
         clock,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import signal
 import socket
+import sqlite3
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from rich.rule import Rule
 
 from watchllm_server import datadir
 from watchllm_server.app import create_app
+from watchllm_server.cache.store import CacheStore
 from watchllm_server.clock import SystemClock
 from watchllm_server.control import announced
 from watchllm_server.credentials import ProjectKeys
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from watchllm_server.metadata import Project
+    from watchllm_server.secrets import Secret
     from watchllm_server.settings import Settings
     from watchllm_server.store.base import EventStore
 
@@ -59,6 +62,7 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
         store = stack.enter_context(closing(open_store(settings, directory)))
         secret = load_secret(directory, settings.secret_key)
         provider_keys = ProjectKeys(metadata, secret)
+        cache = stack.enter_context(closing(_open_cache(settings, directory, secret, clock)))
         address = _address(listener)
         _introduce(metadata, settings, address)
         control = stack.enter_context(announced(directory, address))
@@ -71,12 +75,11 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
                 control_token=control.token,
                 gateway=GatewayParts(
                     providers,
-                    directory,
-                    secret,
-                    body_bytes=settings.gateway_body_mb * _MB,
-                    cache_bytes=settings.cache_mb * _MB,
+                    cache,
                     cache_seconds=settings.cache_ttl,
+                    journal=directory / "journal",
                     journal_bytes=settings.journal_mb * _MB,
+                    body_bytes=settings.gateway_body_mb * _MB,
                     credentials=provider_keys,
                 ),
                 provider_keys=provider_keys,
@@ -105,6 +108,17 @@ def open_store(settings: Settings, directory: Path) -> EventStore:
     from watchllm_server.store.embedded import EmbeddedStore  # noqa: PLC0415
 
     return EmbeddedStore(directory / "events", memory_bytes=settings.memory_mb * _MB)
+
+
+def _open_cache(
+    settings: Settings, directory: Path, secret: Secret, clock: SystemClock
+) -> CacheStore:
+    try:
+        return CacheStore(
+            directory / "cache", secret, max_bytes=settings.cache_mb * _MB, clock=clock
+        )
+    except (sqlite3.Error, OSError) as error:
+        raise StartError(f"The cache in {directory / 'cache'} cannot be used: {error}.") from None
 
 
 def _check_init(settings: Settings) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from watchllm_server.cache.store import CacheStore
 from watchllm_server.gateway.flow import Flow
 from watchllm_server.gateway.forward import Forward
 from watchllm_server.gateway.journal import Journal
@@ -25,27 +24,26 @@ if TYPE_CHECKING:
 
     from watchllm_server import rows
     from watchllm_server.auth import Authenticator
+    from watchllm_server.cache.store import CacheStore
     from watchllm_server.clock import Clock
     from watchllm_server.gateway.journal import Commit
     from watchllm_server.gateway.providers.base import Credentials, Providers
-    from watchllm_server.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayParts:
-    """What a gateway needs beside the rest: providers, the server's directory and its secret.
+    """What a gateway needs beside the rest: providers and their keys, a cache, room for a journal.
 
-    Bytes and seconds are bounds: of a request's body, of the cache and the journal on disk, and of
-    the time for which an answer is served again.
+    An answer is served again for `cache_seconds`; `journal_bytes` may wait in `journal` for the
+    event store. The cache stays its maker's to close.
     """
 
     providers: Providers
-    directory: Path
-    secret: Secret
-    body_bytes: int
-    cache_bytes: int
+    cache: CacheStore
     cache_seconds: float
+    journal: Path
     journal_bytes: int
+    body_bytes: int
     credentials: Credentials = field(default_factory=NoCredentials)
 
 
@@ -69,17 +67,14 @@ class GatewayService:
         count_problem: Callable[[str], None],
     ) -> None:
         self._client = Client()
-        self._cache = CacheStore(
-            parts.directory / "cache", parts.secret, max_bytes=parts.cache_bytes, clock=clock
-        )
-        self._journal = Journal(parts.directory / "journal", commit, capacity=parts.journal_bytes)
+        self._journal = Journal(parts.journal, commit, capacity=parts.journal_bytes)
         registry = Registry(parts.providers, parts.credentials)
         asker = Asker(self._client, clock)
-        relay = Relay(asker, self._cache, cost, clock, seconds=parts.cache_seconds)
+        relay = Relay(asker, parts.cache, cost, clock, seconds=parts.cache_seconds)
         self.gateway = Gateway(
             SHAPES,
             keys,
-            Flow(registry, relay, self._cache, Ledger(self._journal), clock),
+            Flow(registry, relay, parts.cache, Ledger(self._journal), clock),
             Forward(registry, asker),
             registry,
             clock,
@@ -97,4 +92,3 @@ class GatewayService:
         """Hand over the rest, while there still is a writer, and let go of the providers."""
         await self._journal.close()
         await self._client.close()
-        self._cache.close()
