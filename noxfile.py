@@ -33,6 +33,7 @@ nox.options.sessions = [
     "server",
     "e2e",
     "otlp",
+    "clients",
     "docs",
     "coverage",
 ]
@@ -85,6 +86,20 @@ def install(session: nox.Session, *arguments: str) -> None:
     ours = [name for name in arguments if name.startswith(str(ROOT / "dist"))]
     again = [f"--reinstall-package={Path(name).name.split('-')[0]}" for name in ours]
     session.install("-q", *again, *arguments)
+
+
+def environments(session: nox.Session, locks: Path, name: str) -> Path:
+    """Make an environment for each lock file of a folder; return the folder that they are in."""
+    uv = str(ROOT / ".venv" / "boot" / "bin" / "uv")
+    made = ROOT / ".nox" / name
+    for lock_file in sorted(locks.glob("*.lock")):
+        python = made / lock_file.stem
+        if not python.exists():
+            session.run(uv, "venv", "-q", "-p", "3.11", str(python), external=True)
+        session.run(
+            *(uv, "pip", "install", "-q", "-p", str(python), "-r", str(lock_file)), external=True
+        )
+    return made
 
 
 def tests(session: nox.Session, package: Path, *arguments: str) -> None:
@@ -159,24 +174,26 @@ def server(session: nox.Session) -> None:
 def e2e(session: nox.Session) -> None:
     """Test across the packages: SDK to server to page, the contract, the demo, the tree itself."""
     install(session, "-r", str(SERVER / "requirements-test.lock"), wheel(SDK), wheel(SERVER))
-    session.run("pytest", "tests", "--ignore=tests/otlp", *session.posargs)
+    elsewhere = ("--ignore=tests/otlp", "--ignore=tests/clients")
+    session.run("pytest", "tests", *elsewhere, *session.posargs)
 
 
 @nox.session(python="3.11")
 def otlp(session: nox.Session) -> None:
     """Test OTLP with apps as people run them: each instrumentation in an environment of its own."""
     install(session, "-r", str(SERVER / "requirements-test.lock"), wheel(SDK), wheel(SERVER))
-    uv = str(ROOT / ".venv" / "boot" / "bin" / "uv")
-    clients = ROOT / ".nox" / "otlp-clients"
-    for lock_file in sorted((ROOT / "tests" / "otlp").glob("*.lock")):
-        python = clients / lock_file.stem
-        if not python.exists():
-            session.run(uv, "venv", "-q", "-p", "3.11", str(python), external=True)
-        session.run(
-            *(uv, "pip", "install", "-q", "-p", str(python), "-r", str(lock_file)), external=True
-        )
-    session.env["WATCHLLM_OTLP_CLIENTS"] = str(clients)
+    apart = environments(session, ROOT / "tests" / "otlp", "otlp-clients")
+    session.env["WATCHLLM_OTLP_CLIENTS"] = str(apart)
     session.run("pytest", "tests/otlp", *session.posargs)
+
+
+@nox.session(python="3.11")
+def clients(session: nox.Session) -> None:
+    """Test the gateway with client libraries as their pages say, each in its own environment."""
+    install(session, "-r", str(SERVER / "requirements-test.lock"), wheel(SDK), wheel(SERVER))
+    apart = environments(session, ROOT / "tests" / "clients", "gateway-clients")
+    session.env["WATCHLLM_CLIENTS"] = str(apart)
+    session.run("pytest", "tests/clients", *session.posargs)
 
 
 @nox.session(python="3.11")
@@ -258,6 +275,10 @@ def lock(session: nox.Session) -> None:
         *(
             ("3.11", f"tests/otlp/{name}.lock", [f"{name}.in"])
             for name in ("genai", "openinference", "openllmetry")
+        ),
+        *(
+            ("3.11", str(source.with_suffix(".lock").relative_to(ROOT)), [source.name])
+            for source in sorted((ROOT / "tests" / "clients").glob("*.in"))
         ),
     ]
     for python, target, sources in jobs:

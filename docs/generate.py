@@ -14,6 +14,7 @@ from watchllm._config import SETTINGS as SDK_SETTINGS  # the one declaration of 
 from watchllm_server.api.admin_openapi import SCHEMAS
 from watchllm_server.api.openapi import OPERATIONS, document
 from watchllm_server.api.params import EVENT_PARAMETERS, Parameter
+from watchllm_server.provider_settings import PROVIDER_SETTINGS, variable_of
 from watchllm_server.settings import SETTINGS as SERVER_SETTINGS
 
 if TYPE_CHECKING:
@@ -59,6 +60,15 @@ as in `port = 8787`.
 | setting | environment variable | default | |
 |---|---|---|---|
 """
+PROVIDER_HEAD = """
+## Providers
+
+What can be said of each provider of the gateway, here of `openai`: by a variable, or by a row of
+the table `[providers.openai]` in the file that `--config` names. The variable wins.
+
+| setting | environment variable | default | |
+|---|---|---|---|
+"""
 
 
 def shown(default: object) -> str:
@@ -72,7 +82,11 @@ def settings_page() -> str:
         "".join(f"| `{s.name}` | `{s.env}` | {shown(s.default)} | {s.help} |\n" for s in settings)
         for settings in (SDK_SETTINGS, SERVER_SETTINGS)
     )
-    return HEAD + SDK_HEAD + sdk + SERVER_HEAD + server
+    providers = "".join(
+        f"| `{s.name}` | `{variable_of('openai', s.name)}` | {shown(s.default)} | {s.help} |\n"
+        for s in PROVIDER_SETTINGS
+    )
+    return HEAD + SDK_HEAD + sdk + SERVER_HEAD + server + PROVIDER_HEAD + providers
 
 
 def kind_of(parameter: Parameter) -> str:

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
 ROOT = Path(__file__).parent.parent
 KEY = "wllm_key-of-the-tests-0123456789abcdef"
@@ -94,13 +96,31 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes], seconds: float 
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(serving: Callable[..., AbstractContextManager[Server]]) -> Iterator[Server]:
+    """Run a server with nothing but its defaults."""
+    with serving() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def serving(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., AbstractContextManager[Server]]:
+    """Return what runs a server with settings, by the names of their variables."""
+    return lambda **settings: _serve(tmp_path_factory, settings)
+
+
+@contextmanager
+def _serve(
+    tmp_path_factory: pytest.TempPathFactory, settings: Mapping[str, str]
+) -> Iterator[Server]:
     """Start `watchllm serve` on a fresh data directory, and end it with SIGTERM."""
     port = free_port()
     environment = {
         **os.environ,
         "WATCHLLM_INIT_PROJECT_ID": "proj-tests",
         "WATCHLLM_INIT_API_KEY": KEY,
+        **settings,
     }
     directory = tmp_path_factory.mktemp("data")
     command = ["-m", "watchllm", "serve", "--port", str(port), "--data-dir", str(directory)]
