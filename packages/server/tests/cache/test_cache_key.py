@@ -35,7 +35,7 @@ Path = tuple[Any, ...]
 
 def key(request: dict[str, Any], shape: str = "openai.chat", **scope: str) -> bytes:
     """Return the key of a request in some project."""
-    named = {"project": "p", "namespace": "", "provider": "openai", **scope}
+    named: dict[str, Any] = {"project": "p", "namespace": "", "provider": "openai", **scope}
     return request_key(shape=shape, request=request, **named)
 
 

@@ -17,19 +17,29 @@ if TYPE_CHECKING:
 class Eraser:
     """Erase events and note that it was done. `then` is called afterwards, to clear the disk.
 
-    Safe to use from any thread; it blocks while the store works.
+    `forget_answers` empties the cache of a project, whose answers do not say whom they were made
+    for. Safe to use from any thread; it blocks while the store works.
     """
 
-    def __init__(self, store: EventStore, metadata: Metadata, then: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        metadata: Metadata,
+        then: Callable[[], object],
+        forget_answers: Callable[[str], object] | None = None,
+    ) -> None:
         self._store = store
         self._metadata = metadata
         self._then = then
+        self._forget_answers = forget_answers
 
     def erase(self, project_id: str, subject: Subject, name: str) -> Erasure:
         """Erase what a project holds of a user or run; once it returns no answer knows them.
 
         What senders deliver later is stored. Raises StoreError.
         """
+        if self._forget_answers:
+            self._forget_answers(project_id)
         events = erase(self._store, project_id, subject, name)
         self._then()
         return self._metadata.erasures.note(project_id, subject, name, events)
