@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from watchllm_server.auth import Keyring
 from watchllm_server.clock import SystemClock
 from watchllm_server.errors import StoreError
+from watchllm_server.keeping.erasure import Eraser
 from watchllm_server.keeping.keeper import Keeper
 from watchllm_server.keeping.retention import cutoff, expire
 from watchllm_server.metadata import Project
@@ -71,6 +72,19 @@ def erase_over_http(account: Account, **subject: str) -> tuple[int, dict[str, ob
     """Ask for an erasure as a person on the server's machine, and return status and answer."""
     answer = account.client.post(f"/v1/admin/projects/{account.project}/erasures", json=subject)
     return answer.status_code, answer.json()
+
+
+def test_erasing_forgets_the_answers_that_the_gateway_keeps(
+    account: Account, store: EmbeddedStore, metadata: Metadata
+) -> None:
+    """Answers do not say whom they were made for: those of the project go, and of no other."""
+    forgotten: list[str] = []
+    eraser = Eraser(store, metadata, lambda: None, forgotten.append)
+
+    eraser.erase(account.project, "user", "jane")
+    eraser.erase(account.project, "run", "r1")
+
+    assert forgotten == [account.project] * 2
 
 
 def test_an_erased_event_that_is_sent_again_stays_away(account: Account) -> None:

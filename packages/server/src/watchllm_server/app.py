@@ -113,7 +113,7 @@ def create_app(
         control_token=control_token,
     )
     keeper = Keeper(store, metadata, keyring, clock, retention_days=settings.retention_days)
-    eraser = Eraser(store, metadata, keeper.purge_soon)
+    eraser = Eraser(store, metadata, keeper.purge_soon, gateway.cache.forget if gateway else None)
     backup = Backup(store, metadata, clock)
     refresher = Refresher(
         [pricing.refresh, *([] if provider_keys is None else [provider_keys.refresh])]

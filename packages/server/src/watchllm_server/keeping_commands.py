@@ -125,6 +125,7 @@ def _keeping(data_dir: str | None) -> Iterator[Keeping]:
             yield _Remote(control.find(directory))
             return
 
+        from watchllm_server.cache.disk import forget  # noqa: PLC0415 - spared for `--help`
         from watchllm_server.clock import SystemClock  # noqa: PLC0415 - loads the engine
         from watchllm_server.keeping.backup import Backup  # noqa: PLC0415 - likewise
         from watchllm_server.keeping.erasure import Eraser  # noqa: PLC0415 - likewise
@@ -135,7 +136,9 @@ def _keeping(data_dir: str | None) -> Iterator[Keeping]:
         clock = SystemClock()
         metadata = stack.enter_context(closing(Metadata(settings.metadata_place, clock)))
         store = stack.enter_context(closing(open_store(settings, directory)))
-        eraser = Eraser(store, metadata, partial(purge, store, wait=True))
+        eraser = Eraser(
+            store, metadata, partial(purge, store, wait=True), partial(forget, directory)
+        )
         yield _Local(metadata, Backup(store, metadata, clock), eraser)
 
 

@@ -15,6 +15,7 @@ from rich.rule import Rule
 
 from watchllm_server import datadir
 from watchllm_server.app import create_app
+from watchllm_server.cache.disk import FOLDER
 from watchllm_server.cache.store import CacheStore
 from watchllm_server.clock import SystemClock
 from watchllm_server.control import announced
@@ -115,10 +116,10 @@ def _open_cache(
 ) -> CacheStore:
     try:
         return CacheStore(
-            directory / "cache", secret, max_bytes=settings.cache_mb * _MB, clock=clock
+            directory / FOLDER, secret, max_bytes=settings.cache_mb * _MB, clock=clock
         )
     except (sqlite3.Error, OSError) as error:
-        raise StartError(f"The cache in {directory / 'cache'} cannot be used: {error}.") from None
+        raise StartError(f"The cache in {directory / FOLDER} cannot be used: {error}.") from None
 
 
 def _check_init(settings: Settings) -> None:

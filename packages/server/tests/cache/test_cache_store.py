@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from keeping import NOW, TurnedClock, entry, key, opened
-from watchllm_server.cache.disk import FILE_NAME
+from watchllm_server.cache.disk import FILE_NAME, FOLDER, forget
 from watchllm_server.cache.entry import Chosen, Entry
 
 if TYPE_CHECKING:
@@ -349,6 +349,24 @@ def test_invalidating_takes_those_that_are_meant_and_no_others(store: CacheStore
         left = "".join(name for name in rows if store.get(key(name)) is not None)
         assert left == "".join(name for name in "abcd" if name not in meant)
         assert count == len(meant)
+
+
+def test_a_project_is_forgotten_where_no_server_runs(tmp_path: Path) -> None:
+    """The commands of a stopped server forget as the server does, and where nothing is kept too."""
+    before = forget(tmp_path, "p")
+    with closing(opened(tmp_path / FOLDER)) as store:
+        for number in range(3):
+            store.put(key(number), "p" if number else "q", "", entry())
+
+    counts = [forget(tmp_path, "p"), forget(tmp_path, "p")]
+
+    with closing(opened(tmp_path / FOLDER)) as store:
+        found = [store.get(key(number)) is not None for number in range(3)]
+        running = store.forget("q")
+    assert before == 0
+    assert counts == [2, 0]
+    assert found == [True, False, False]
+    assert running == 1
 
 
 def test_what_is_invalidated_does_not_come_back(tmp_path: Path) -> None:

@@ -13,12 +13,14 @@ import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from watchllm_server.cache.entry import Chosen
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from watchllm_server.cache.entry import Chosen
-
+FOLDER: Final = "cache"
+"""Where in the data directory the file is."""
 FILE_NAME: Final = "cache.db"
 SMALL: Final = 65_536
 """Bytes of a row that may be read where nothing may wait."""
@@ -230,6 +232,15 @@ class Disk:
     def _close(self) -> None:
         self._reader.close()
         self._writer.close()
+
+
+def forget(directory: Path, project: str) -> int:
+    """Forget all answers of a project in a data directory that no server uses, and count them."""
+    folder = directory / FOLDER
+    if not (folder / FILE_NAME).exists():
+        return 0
+    with closing(Disk(folder, max_bytes=0)) as disk:
+        return len(disk.delete(project, Chosen()))
 
 
 _OTHER_VERSION: Final = "The file is of another version."

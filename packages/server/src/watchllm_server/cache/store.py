@@ -14,7 +14,7 @@ import msgspec
 from watchllm_server.cache.disk import Disk, Row, Sums, is_damaged
 from watchllm_server.cache.entry import Chosen, Entry, Kept
 from watchllm_server.cache.memory import Memory
-from watchllm_server.errors import SealError
+from watchllm_server.errors import SealError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +129,13 @@ class CacheStore:
                     lambda kept: kept.project == project and chosen.includes(kept)
                 )
         return len(keys)
+
+    def forget(self, project: str) -> int:
+        """Forget all answers of a project and return how many those were. Raises StoreError."""
+        try:
+            return self.invalidate(project, Chosen())
+        except sqlite3.Error as error:
+            raise StoreError(f"The cache cannot forget its answers: {error}.") from error
 
     def _delete(self, project: str, chosen: Chosen) -> set[bytes]:
         try:
