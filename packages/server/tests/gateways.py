@@ -6,15 +6,18 @@ import asyncio
 import queue
 import threading
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+import openai
 import pytest
 import uvicorn
 from upstream import Upstream
 from watchllm_server.auth import Authenticator, Keyring
+from watchllm_server.cache.entry import Entry
+from watchllm_server.cache.flights import Flights, Leader
 from watchllm_server.cache.store import CacheStore
 from watchllm_server.clock import SystemClock
 from watchllm_server.gateway.flow import Flow
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
     from watchllm_server import rows
+    from watchllm_server.cache.flights import Follower
     from watchllm_server.gateway.record import Call
     from watchllm_server.metadata import Metadata
 
@@ -55,6 +59,21 @@ class Notes:
         return self.calls.get(timeout=LONGEST)
 
 
+class CountedFlights(Flights[bool, Entry]):
+    """Flights that tell a test of each request that follows another's call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.followers = threading.Semaphore(0)
+
+    def join(self, key: bytes) -> Leader[bool, Entry] | Follower[bool, Entry]:
+        """Return the seat of a request."""
+        seat = super().join(key)
+        if not isinstance(seat, Leader):
+            self.followers.release()
+        return seat
+
+
 @dataclass
 class Running:
     """A gateway that serves, a key for it, and what it recorded."""
@@ -62,11 +81,28 @@ class Running:
     port: int
     key: str
     notes: Notes
+    flights: CountedFlights
+    metadata: Metadata
 
     @property
     def url(self) -> str:
         """Return what clients take as their base URL."""
         return f"http://127.0.0.1:{self.port}/v1"
+
+    def with_another_project(self) -> Running:
+        """Return the same gateway with the key of a new project."""
+        project = self.metadata.create_project(f"gateway {uuid.uuid4().hex[:8]}")
+        return replace(self, key=self.metadata.create_key(project.id)[1])
+
+    def wait_for_followers(self, number: int) -> None:
+        """Return when so many requests wait for another's call."""
+        for _ in range(number):
+            assert self.flights.followers.acquire(timeout=LONGEST)
+
+    def see_all(self) -> None:
+        """Return when the gateway has seen all that happened on its connections before this."""
+        with self.client() as client:
+            client.post("/v1/chat/completions", content=b"no JSON")
 
     def client(self) -> httpx2.Client:
         """Return a plain HTTP client that has the key."""
@@ -152,6 +188,7 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
         project = metadata.create_project(f"gateway {uuid.uuid4().hex[:8]}")
         _, secret = metadata.create_key(project.id)
         notes = Notes()
+        flights = CountedFlights()
         folder = tmp_path / f"cache-{project.id}"
         cache = CacheStore(folder, Secret(b"of the tests"), max_bytes=10_000_000, clock=SystemClock())
         caches.append(cache)
@@ -162,7 +199,7 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
             known = Providers({each.name: each for each in providers}, fallbacks or {})
             registry, asker = Registry(known, NoCredentials()), Asker(client, clock)
             relay = Relay(asker, cache, cost, clock, seconds=seconds)
-            flow = Flow(registry, relay, cache, notes, clock)
+            flow = Flow(registry, relay, cache, notes, clock, flights=flights)
             gateway = Gateway(
                 SHAPES,
                 Authenticator(Keyring(metadata, clock), "gateway"),
@@ -182,7 +219,7 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
 
         server = Server(make)
         started.append(server)
-        return Running(server.port, secret, notes)
+        return Running(server.port, secret, notes, flights, metadata)
 
     yield run
     for server in started:
@@ -194,10 +231,15 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
 @pytest.fixture
 def gateway(start: Callable[..., Running], upstream: Upstream) -> Running:
     """Run a gateway in front of the first provider."""
-    return start(openai(upstream))
+    return start(openai_at(upstream))
 
 
-def openai(upstream: Upstream, **fields: Any) -> Provider:
+def openai_client(gateway: Running) -> openai.OpenAI:
+    """Return OpenAI's own client with the two settings that lead it to the gateway."""
+    return openai.OpenAI(base_url=gateway.url, api_key=gateway.key, max_retries=0)
+
+
+def openai_at(upstream: Upstream, **fields: Any) -> Provider:
     """Return a provider of OpenAI's API that asks a scripted server."""
     told = {"name": "openai", "key": "sk-of-the-server", "models": ("gpt-*",), **fields}
     return Provider(base_url=upstream.url, **told)

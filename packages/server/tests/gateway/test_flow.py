@@ -6,17 +6,12 @@ from typing import TYPE_CHECKING
 
 import openai
 import pytest
-from gateways import chat
+from gateways import chat, openai_client
 from upstream import CHAT, answers, chats
 
 if TYPE_CHECKING:
     from gateways import Running
     from upstream import Upstream
-
-
-def client_of(gateway: Running) -> openai.OpenAI:
-    """Return OpenAI's own client with the two settings that lead it to the gateway."""
-    return openai.OpenAI(base_url=gateway.url, api_key=gateway.key, max_retries=0)
 
 
 def test_openais_client_needs_another_base_url_and_key_alone(
@@ -25,7 +20,7 @@ def test_openais_client_needs_another_base_url_and_key_alone(
     """An unchanged client reads the provider's answer, and the provider sees its own key."""
     upstream.script = chats("Hello", " there!")
 
-    answer = client_of(gateway).chat.completions.create(**chat())
+    answer = openai_client(gateway).chat.completions.create(**chat())
 
     assert answer.choices[0].message.content == "Hello there!"
     assert answer.usage is not None
@@ -40,7 +35,7 @@ def test_a_stream_reaches_the_client_as_its_chunks(gateway: Running, upstream: U
     """A streaming client sees each delta, and without asking no chunk that has no choices."""
     upstream.script = chats("Hello", " there", "!")
 
-    with client_of(gateway).chat.completions.create(**chat(), stream=True) as stream:
+    with openai_client(gateway).chat.completions.create(**chat(), stream=True) as stream:
         chunks = list(stream)
 
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Hello there!"
@@ -51,7 +46,7 @@ def test_a_client_that_asks_for_usage_gets_it(gateway: Running, upstream: Upstre
     """The last chunk has the usage for whoever asked."""
     upstream.script = chats("Hello")
 
-    with client_of(gateway).chat.completions.create(
+    with openai_client(gateway).chat.completions.create(
         **chat(), stream=True, stream_options={"include_usage": True}
     ) as stream:
         *_, last = stream
@@ -82,7 +77,7 @@ def test_an_error_comes_as_the_provider_gave_it(gateway: Running, upstream: Upst
     )
 
     with pytest.raises(openai.NotFoundError) as raised:
-        client_of(gateway).chat.completions.create(**chat())
+        openai_client(gateway).chat.completions.create(**chat())
 
     assert raised.value.body == error
     assert raised.value.request_id == "req_7"

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from watchllm_server.cache.key import request_key
+from watchllm_server.errors import Problem
 from watchllm_server.gateway import headers
 from watchllm_server.gateway.providers.ask import Trail
 from watchllm_server.gateway.record import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from watchllm_server.cache.entry import Entry
     from watchllm_server.cache.flights import Leader
     from watchllm_server.gateway.headers import Pairs, RawPairs, Wishes
@@ -41,6 +45,8 @@ class Exchange:
     """The seat in which it asks for others too."""
     following: bool = False
     """Whether another's call is waited for."""
+    finish: Callable[[bytes, float | None], bytes] | None = None
+    """Takes a successful answer and its cost in place of the cache; returns the client's body."""
     waited: float = 0.0
     """Seconds in which the provider was waited for: what is beyond them is our own time."""
     trail: Trail = field(default_factory=Trail)
@@ -50,6 +56,28 @@ class Exchange:
         self.call.provider = target.provider.name
         self.call.price_id = target.provider.price_id
         self.call.model = target.model
+
+    def key_for(self, target: Target, request: dict[str, Any]) -> bytes:
+        """Return what the answer to a request is kept under.
+
+        Raises the Problem that answers 400 to a request that is nested too deeply.
+        """
+        if target.model != self.asked.model:
+            # By whichever name it was asked for, it is the same model.
+            request = {**request, "model": target.model}
+        try:
+            return request_key(
+                project=self.project,
+                namespace=self.wishes.namespace,
+                provider=target.provider.name,
+                shape=self.shape.name,
+                request=request,
+                headers=self.passed,
+                query=self.query,
+            )
+        except RecursionError:
+            message = "The body of the request is nested too deeply."
+            raise Problem(400, "invalid_json", message) from None
 
     def told(self, now: float, *, cost: float | None = None, age: float | None = None) -> RawPairs:
         """Return the headers that say what became of the request by now, on the monotonic clock.

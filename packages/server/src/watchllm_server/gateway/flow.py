@@ -6,9 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from watchllm_server.cache.flights import Flights, FlightLostError, Leader
-from watchllm_server.cache.key import is_repeatable, request_key
+from watchllm_server.cache.key import is_repeatable
 from watchllm_server.errors import Problem
 from watchllm_server.gateway import headers
+from watchllm_server.gateway.embeddings import EMBEDDINGS, ByInput
 from watchllm_server.gateway.record import Fault
 from watchllm_server.gateway.relay import hides_usage, send_error
 from watchllm_server.gateway.stream import UsageFilter
@@ -36,14 +37,22 @@ class Flow:
     """Answer requests. Used on one event loop."""
 
     def __init__(
-        self, registry: Registry, relay: Relay, cache: CacheStore, ledger: Ledger, clock: Clock
+        self,
+        registry: Registry,
+        relay: Relay,
+        cache: CacheStore,
+        ledger: Ledger,
+        clock: Clock,
+        *,
+        flights: Flights[bool, Entry] | None = None,
     ) -> None:
         self._registry = registry
         self._relay = relay
         self._cache = cache
         self._ledger = ledger
         self._clock = clock
-        self._flights: Flights[bool, Entry] = Flights()
+        self._by_input = ByInput(cache, relay)
+        self._flights = Flights() if flights is None else flights
 
     async def run(self, exchange: Exchange, caller: Caller) -> None:
         """Answer a request and record it, however it ends.
@@ -91,12 +100,15 @@ class Flow:
             await self._relay.run(exchange, caller, targets)
             return
         call.cache = "MISS"
-        key = exchange.key = _key_of(exchange, targets[0])
+        key = exchange.key = exchange.key_for(targets[0], exchange.request)
+        if exchange.shape.name == EMBEDDINGS:
+            entry = await self._by_input.prepare(exchange, targets[0])
+        else:
+            entry = None if wishes.no_cache else await self._cache.find(key)
         if wishes.no_cache:
             self._watch(exchange, caller)
             await self._relay.run(exchange, caller, targets)
             return
-        entry = await self._cache.find(key)
         if entry is not None:
             call.cache = "HIT"
             await self._serve_entry(exchange, caller, entry)
@@ -205,23 +217,3 @@ class Flow:
                 task.cancel()
 
         caller.watch(stop)
-
-
-def _key_of(exchange: Exchange, target: Target) -> bytes:
-    request = exchange.request
-    if target.model != exchange.asked.model:
-        # By whichever name it was asked for, it is the same model.
-        request = {**request, "model": target.model}
-    try:
-        return request_key(
-            project=exchange.project,
-            namespace=exchange.wishes.namespace,
-            provider=target.provider.name,
-            shape=exchange.shape.name,
-            request=request,
-            headers=exchange.passed,
-            query=exchange.query,
-        )
-    except RecursionError:
-        message = "The body of the request is nested too deeply."
-        raise Problem(400, "invalid_json", message) from None

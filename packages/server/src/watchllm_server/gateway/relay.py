@@ -114,7 +114,7 @@ class Relay:
         if plain and shape.successful(reply.status, body):
             call.answer = shape.answer(body)
             cost = self._price(exchange)
-            self._keep(exchange, body, cost)
+            body = self._finish(exchange, body, cost)
         else:
             body = _without_key(body, target)
             if reply.status != _OK or plain:
@@ -185,28 +185,43 @@ class Relay:
             self._keep(exchange, assembly.body(), self._price(exchange))
         await caller.end()
 
+    def _finish(self, exchange: Exchange, body: bytes, cost: float | None) -> bytes:
+        """Keep a successful answer and return the body that the client gets."""
+        if exchange.finish is not None:
+            return exchange.finish(body, cost)
+        self._keep(exchange, body, cost)
+        return body
+
     def _keep(self, exchange: Exchange, body: bytes, cost: float | None) -> None:
         """Keep a complete and successful answer, and let those have it who wait for it."""
         if exchange.key is None:
             return
+        entry = self.keep(exchange, exchange.key, body, cost)
+        if exchange.leader:
+            exchange.leader.land(entry)
+
+    def keep(self, exchange: Exchange, key: bytes, body: bytes, cost: float | None) -> Entry:
+        """Keep an answer under a key as long as the request wishes, and return the entry."""
+        entry = self.entry(exchange, body, cost)
+        # What another provider answered in its place is no answer of the one that was meant.
+        if entry.expires_at > entry.created_at and not exchange.trail.left:
+            self._cache.put(key, exchange.project, exchange.wishes.namespace, entry)
+        return entry
+
+    def entry(self, exchange: Exchange, body: bytes, cost: float | None) -> Entry:
+        """Return an answer as it is kept."""
         call, wishes = exchange.call, exchange.wishes
-        seconds = self._seconds if wishes.ttl is None else wishes.ttl
         now = self._clock.now().timestamp()
-        entry = Entry(
+        return Entry(
             body=body,
             shape=exchange.shape.name,
             provider=call.provider,
             model=call.model,
             created_at=now,
-            expires_at=now + seconds,
+            expires_at=now + (self._seconds if wishes.ttl is None else wishes.ttl),
             cost=cost,
             event_id=call.event_id,
         )
-        # What another provider answered in its place is no answer of the one that was meant.
-        if seconds > 0 and not exchange.trail.left:
-            self._cache.put(exchange.key, exchange.project, wishes.namespace, entry)
-        if exchange.leader:
-            exchange.leader.land(entry)
 
     def _price(self, exchange: Exchange) -> float | None:
         cost = self._cost(priced(exchange.call), exchange.project)
