@@ -34,10 +34,10 @@ class Bare:
             body += message.get("body", b"")
             more = message.get("more_body", False)
         async with self._session.post(self._base + scope["path"], data=body) as answer:
-            headers = [(name, value) for name, value in answer.raw_headers if name.lower() not in HOP]
-            await send(
-                {"type": "http.response.start", "status": answer.status, "headers": headers}
-            )
+            headers = [
+                (name, value) for name, value in answer.raw_headers if name.lower() not in HOP
+            ]
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             async for chunk in answer.content.iter_any():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})

@@ -75,15 +75,13 @@ class _Connection(asyncio.Protocol):
             self._fired.first.append(self._first - self._sent)
             self._send()
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         if not self.done.done():
             self._fired.failed += 1
             self.done.set_result(None)
 
 
-async def fire(
-    port: int, connections: int, seconds: float, make: Callable[[int], bytes]
-) -> Fired:
+async def fire(port: int, connections: int, seconds: float, make: Callable[[int], bytes]) -> Fired:
     """Send requests for so many seconds; `make` is asked for each one, by its number."""
     fired = Fired()
     count = 0

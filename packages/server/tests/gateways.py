@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import socket
 import threading
 import uuid
 from dataclasses import dataclass, field, replace
@@ -137,16 +138,13 @@ class Server:
 
     async def _run(self) -> None:
         app, close = self._make()
-        config = uvicorn.Config(
-            app, port=0, http="httptools", loop="none", log_config=None, lifespan="off"
-        )
+        listener = socket.create_server(("127.0.0.1", 0))
+        # The port is open from here on: what asks before all is ready simply waits.
+        self.port: int = listener.getsockname()[1]
+        config = uvicorn.Config(app, http="httptools", loop="none", log_config=None, lifespan="off")
         self._server = uvicorn.Server(config)
-        serving = asyncio.create_task(self._server.serve())
-        while not self._server.started:
-            await asyncio.sleep(0)
-        self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
         self._ready.set()
-        await serving
+        await self._server.serve([listener])
         await close()
 
     def stop(self) -> None:
@@ -190,7 +188,9 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
         notes = Notes()
         flights = CountedFlights()
         folder = tmp_path / f"cache-{project.id}"
-        cache = CacheStore(folder, Secret(b"of the tests"), max_bytes=10_000_000, clock=SystemClock())
+        cache = CacheStore(
+            folder, Secret(b"of the tests"), max_bytes=10_000_000, clock=SystemClock()
+        )
         caches.append(cache)
         clock = SystemClock()
 
@@ -205,8 +205,8 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
                 Authenticator(Keyring(metadata, clock), "gateway"),
                 flow,
                 Forward(registry, asker),
-                registry,
-                clock,
+                registry=registry,
+                clock=clock,
                 body_bytes=body_bytes,
                 body_seconds=LONGEST,
             )

@@ -54,7 +54,7 @@ def answers(body: Any, status: int = 200, **headers: str) -> Script:
     """Answer with a body: bytes as they are, all else as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
 
-    async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:  # noqa: ARG001 - a script's signature
+    async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {"content-type": "application/json", "content-length": str(len(content)), **named}
         writer.write(head(status, sent) + content)
@@ -63,9 +63,7 @@ def answers(body: Any, status: int = 200, **headers: str) -> Script:
     return script
 
 
-def chat_events(
-    *texts: str, usage: bool = False, model: str = "gpt-4o-2024-08-06"
-) -> list[bytes]:
+def chat_events(*texts: str, usage: bool = False, model: str = "gpt-4o-2024-08-06") -> list[bytes]:
     """Return the events of a chat stream with a delta for each text."""
     common = {
         "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_780_000_000,
@@ -98,7 +96,7 @@ STREAM_HEAD = head(
 def streams(*events: bytes, ends: bool = True) -> Script:
     """Answer with a stream; without an end, the connection breaks off after the last event."""
 
-    async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:  # noqa: ARG001 - a script's signature
+    async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
         writer.write(STREAM_HEAD)
         for event in events:
             writer.write(chunk(event))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match, Mount, Route
 
@@ -25,6 +22,7 @@ from watchllm_server.auth import Authenticator, Keyring
 from watchllm_server.clock import SystemClock
 from watchllm_server.errors import MetadataUnavailableError, Problem, metadata_unavailable
 from watchllm_server.gateway.service import GatewayService
+from watchllm_server.guard import Front, Guard
 from watchllm_server.ingest.batch import BatchIngest
 from watchllm_server.ingest.budget import Budget
 from watchllm_server.ingest.commit import GroupCommit
@@ -39,28 +37,22 @@ from watchllm_server.pages.routes import Pages
 from watchllm_server.pricing import Prices
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable
     from decimal import Decimal
 
     from starlette.requests import Request
     from starlette.routing import BaseRoute
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp
 
     from watchllm_server.clock import Clock
     from watchllm_server.credentials import ProjectKeys
-    from watchllm_server.gateway.routes import Gateway
     from watchllm_server.gateway.service import GatewayParts
     from watchllm_server.metadata import Metadata
     from watchllm_server.rows import Call
     from watchllm_server.settings import Settings
     from watchllm_server.store.base import EventStore
 
-_log = logging.getLogger(__name__)
-_requests = logging.getLogger("watchllm_server.requests")
 _MB = 1_000_000
-_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-# What a request counts as whose sender did not wait for the answer.
-_GONE = 499
 
 
 def create_app(
@@ -127,20 +119,20 @@ def create_app(
         *Operation(store, metrics).routes(),
         *Pages(store, metadata, access).routes(),
     ]
-    callers = Authenticator(keyring, "gateway")
+    service: GatewayService | None = None
     if gateway:
-        readers = Authenticator(keyring, "read")
-        routes += CacheApi(gateway.cache, readers, callers).routes()
-    service = gateway and GatewayService(
-        gateway,
-        callers,
-        commit,
-        _cost_at_once(pricing),
-        clock,
-        body_seconds=settings.body_seconds,
-        own=_names_under_v1(routes),
-        count_problem=metrics.problem,
-    )
+        callers = Authenticator(keyring, "gateway")
+        routes += CacheApi(gateway.cache, Authenticator(keyring, "read"), callers).routes()
+        service = GatewayService(
+            gateway,
+            callers,
+            commit,
+            _cost_at_once(pricing),
+            clock,
+            body_seconds=settings.body_seconds,
+            own=_names_under_v1(routes),
+            count_problem=metrics.problem,
+        )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
@@ -172,7 +164,7 @@ def create_app(
     app.state.metrics = metrics
     if service is None:
         return Guard(app, routes, metrics, clock)
-    front = _Front(service.gateway, app)
+    front = Front(service.gateway, app)
     return Guard(front, routes, metrics, clock, service.gateway.paths)
 
 
@@ -185,92 +177,6 @@ def _names_under_v1(routes: Iterable[BaseRoute]) -> frozenset[str]:
 def _cost_at_once(pricing: OwnPrices) -> Callable[[Call, str], Decimal | None]:
     """Return what prices calls on the event loop, which must not wait for the lists to load."""
     return lambda call, project: pricing.cost(call, project) if pricing.is_warm else None
-
-
-class _Front:
-    """Lead a request to the gateway past the router, whose cost it need not pay; else to the app."""
-
-    def __init__(self, gateway: Gateway, app: ASGIApp) -> None:
-        self._gateway = gateway
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
-        if scope["type"] == "http" and self._gateway.handles(scope):
-            await self._gateway(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-
-class Guard:
-    """Count and time each request, and log what nothing else caught: never a word of its content.
-
-    Addresses may name users and runs, so that a request goes by the pattern of its route.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        routes: Sequence[BaseRoute],
-        metrics: Metrics,
-        clock: Clock,
-        more: Sequence[str] = (),
-    ) -> None:
-        self._app = app
-        self._metrics = metrics
-        self._clock = clock
-        self._patterns: dict[Any, str] = {
-            route.endpoint: route.path for route in routes if isinstance(route, Route)
-        } | {route.app: route.path for route in routes if isinstance(route, Mount)}
-        # What is served past the router goes by its own name.
-        self._patterns |= {path: path for path in more}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application, which has answered 500 when its failure comes by here."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        begun, status = self._clock.monotonic(), _GONE
-
-        async def note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message).setdefault("X-Content-Type-Options", "nosniff")
-            await send(message)
-
-        try:
-            await self._app(scope, receive, note)
-        except ClientDisconnect:
-            return
-        except Exception as error:  # noqa: BLE001 - the last place where it can be caught
-            name, place = type(error).__name__, _place(error)
-            _log.error("A %s request failed: %s at %s", scope["method"], name, place)
-        finally:
-            self._count(scope, status, self._clock.monotonic() - begun)
-
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        route = self._patterns.get(scope.get("endpoint"), "other")
-        self._metrics.request(method, route, status, seconds)
-        if _requests.isEnabledFor(logging.INFO):
-            milliseconds = round(1_000 * seconds, 1)
-            _requests.info(
-                "%s %s %d in %s ms",
-                method,
-                route,
-                status,
-                milliseconds,
-                extra={"method": method, "route": route, "status": status, "ms": milliseconds},
-            )
-
-
-def _place(error: BaseException) -> str:
-    """Return the file and line that failed; the text of an error may hold a user's data."""
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"
 
 
 def _response(problem: Problem) -> Response:

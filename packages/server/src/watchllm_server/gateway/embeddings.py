@@ -46,9 +46,7 @@ class ByInput:
         while some := list(islice(waiting, _SLICE)):
             for single in some:
                 keys.append(exchange.key_for(target, single))
-                known.append(
-                    None if exchange.wishes.no_cache else await self._cache.find(keys[-1])
-                )
+                known.append(None if exchange.wishes.no_cache else await self._cache.find(keys[-1]))
             await asyncio.sleep(0)
         bodies = [None if entry is None else entry.body for entry in known]
         rest = remaining(exchange.request, bodies)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from watchllm_server.cache.flights import Flights, FlightLostError, Leader
+from watchllm_server.cache.flights import FlightLostError, Flights, Leader
 from watchllm_server.cache.key import is_repeatable
 from watchllm_server.errors import Problem
 from watchllm_server.gateway import headers
@@ -24,13 +24,21 @@ if TYPE_CHECKING:
     from watchllm_server.gateway.headers import RawPairs
     from watchllm_server.gateway.providers.base import Target
     from watchllm_server.gateway.providers.registry import Registry
-    from watchllm_server.gateway.record import Ledger
+    from watchllm_server.gateway.record import Call
     from watchllm_server.gateway.relay import Relay
 
 _OK: Final = 200
 _TIMEOUT: Final = 504
 _JSON: Final = (b"content-type", b"application/json")
 _EVENTS: Final = (b"content-type", b"text/event-stream; charset=utf-8")
+
+
+class Recorder(Protocol):
+    """What keeps a record of calls."""
+
+    def record(self, call: Call) -> None:
+        """Keep a call; never raise, never wait."""
+        ...
 
 
 class Flow:
@@ -41,7 +49,7 @@ class Flow:
         registry: Registry,
         relay: Relay,
         cache: CacheStore,
-        ledger: Ledger,
+        ledger: Recorder,
         clock: Clock,
         *,
         flights: Flights[bool, Entry] | None = None,
@@ -121,7 +129,9 @@ class Flow:
         """Ask a provider, or wait for who asks the same already."""
         self._watch(exchange, caller)
         with self._flights.join(key) as seat:
-            leader = seat if isinstance(seat, Leader) else await self._follow(exchange, caller, seat)
+            leader = (
+                seat if isinstance(seat, Leader) else await self._follow(exchange, caller, seat)
+            )
             if leader is not None:
                 exchange.call.cache = "MISS"
                 exchange.following = False
@@ -141,15 +151,14 @@ class Flow:
             streamed = await seat.head()
             if isinstance(streamed, Leader):
                 return streamed
-            if not (streamed and exchange.asked.stream):
-                entry = await seat.result()
-                if isinstance(entry, Leader):
-                    return entry
+            found = None if streamed and exchange.asked.stream else await seat.result()
         finally:
             exchange.waited += self._clock.monotonic() - begun
-        if streamed and exchange.asked.stream:
+        if isinstance(found, Leader):
+            return found
+        if found is None:
             return await self._follow_stream(exchange, caller, seat)
-        await self._serve_entry(exchange, caller, entry)
+        await self._serve_entry(exchange, caller, found)
         return None
 
     async def _follow_stream(

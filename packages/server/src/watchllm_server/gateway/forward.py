@@ -10,7 +10,7 @@ import msgspec
 
 from watchllm_server.errors import Problem
 from watchllm_server.gateway import headers
-from watchllm_server.gateway.providers.ask import Trail
+from watchllm_server.gateway.providers.ask import Question, Trail
 
 if TYPE_CHECKING:
     from watchllm_server.gateway.caller import Caller
@@ -55,9 +55,8 @@ class Forward:
             for name, value in scope["headers"]
             if name == b"accept-encoding"
         ]
-        _, reply = await self._asker.ask(
-            [target], scope["method"], path, passed, lambda _: body or None, Trail()
-        )
+        question = Question(scope["method"], path, passed, lambda _: body or None)
+        _, reply = await self._asker.ask([target], question, Trail())
         try:
             told = headers.returned(reply.headers)
             told.append((b"x-watchllm-provider", target.provider.name.encode()))
@@ -94,9 +93,8 @@ class Forward:
         """Return a provider's models, or None when it did not answer with a list."""
         own = [*passed, ("accept-encoding", "identity"), _VERSION]
         try:
-            _, reply = await self._asker.ask(
-                [target], "GET", _MODELS, own, lambda _: None, Trail()
-            )
+            question = Question("GET", _MODELS, own, lambda _: None)
+            _, reply = await self._asker.ask([target], question, Trail())
         except Problem:
             return None
         try:

@@ -19,6 +19,14 @@ _LONGEST_TTL: Final = 366 * 24 * 3_600
 _MAX_TAGS: Final = 50
 _MAX_VALUE: Final = 1_000
 
+_TEXTS: Final = {
+    b"run-id": "run_id",
+    b"user-id": "user_id",
+    b"release": "release",
+    b"env": "env",
+}
+_CHOICES: Final = {b"provider": "provider", b"cache": "cache"}
+
 # RFC 9110, 7.6.1: what is between two neighbours alone. The client library makes its own.
 _HOP: Final = frozenset(
     {
@@ -113,31 +121,21 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Wishes, Pairs]
 
 
 def _read_own(wishes: Wishes, name: bytes, value: str) -> None:
-    match name:
-        case b"run-id":
-            wishes.run_id = value[:_MAX_VALUE]
-        case b"user-id":
-            wishes.user_id = value[:_MAX_VALUE]
-        case b"tags":
-            tags = [tag.strip() for tag in value[:_MAX_VALUE].split(",")]
-            wishes.tags = tuple(tag for tag in tags if tag)[:_MAX_TAGS]
-        case b"release":
-            wishes.release = value[:_MAX_VALUE]
-        case b"env":
-            wishes.env = value[:_MAX_VALUE]
-        case b"provider":
-            wishes.provider = value.lower()
-        case b"provider-key":
-            wishes.provider_key = value
-        case b"cache":
-            wishes.cache = value.lower()
-        case b"cache-ttl":
-            wishes.ttl = _seconds(value)
-        case b"cache-namespace":
-            wishes.namespace = value
-        case _:
-            # Headers of a newer client say nothing that this version could heed.
-            pass
+    """Take one header; those of a newer client say nothing that this version could heed."""
+    if name in _TEXTS:
+        setattr(wishes, _TEXTS[name], value[:_MAX_VALUE])
+    elif name in _CHOICES:
+        setattr(wishes, _CHOICES[name], value.lower())
+    elif name == b"tags":
+        tags = [tag.strip() for tag in value[:_MAX_VALUE].split(",")]
+        wishes.tags = tuple(tag for tag in tags if tag)[:_MAX_TAGS]
+    elif name == b"provider-key":
+        wishes.provider_key = value
+    elif name == b"cache-namespace":
+        # To its end: what is cut off must not let two of them be one.
+        wishes.namespace = value
+    elif name == b"cache-ttl":
+        wishes.ttl = _seconds(value)
 
 
 def _seconds(text: str) -> float:

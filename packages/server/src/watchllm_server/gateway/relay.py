@@ -8,12 +8,13 @@ from watchllm_server.cache.entry import Entry
 from watchllm_server.errors import Problem
 from watchllm_server.gateway import headers, rewrite
 from watchllm_server.gateway.exchange import fault
+from watchllm_server.gateway.providers.ask import Question
 from watchllm_server.gateway.providers.client import UpstreamError
 from watchllm_server.gateway.record import Fault, priced
 from watchllm_server.gateway.stream import UsageFilter, error_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from decimal import Decimal
 
     from watchllm_server import rows
@@ -36,7 +37,7 @@ KEPT_BYTES: Final = 32_000_000
 class Relay:
     """Bring answers from providers. Used on one event loop.
 
-    `cost` returns the price of a project's call at once, or None; `seconds` is how long an answer is kept.
+    `cost` returns the price of a project's call at once, or None; an answer is kept for `seconds`.
     """
 
     def __init__(
@@ -67,16 +68,11 @@ class Relay:
                 ask_usage=hide_usage and target.provider.stream_usage,
             )
 
+        path = exchange.shape.path.removeprefix("/v1") + exchange.query
+        question = Question("POST", path, exchange.passed, body_for)
         begun = self._clock.monotonic()
         try:
-            target, reply = await self._asker.ask(
-                targets,
-                "POST",
-                exchange.shape.path.removeprefix("/v1") + exchange.query,
-                exchange.passed,
-                body_for,
-                exchange.trail,
-            )
+            target, reply = await self._asker.ask(targets, question, exchange.trail)
         finally:
             exchange.waited += self._clock.monotonic() - begun
         try:
@@ -150,24 +146,12 @@ class Relay:
         call, leader = exchange.call, exchange.leader
         assembly = exchange.shape.assembly()
         usage = UsageFilter() if hide_usage else None
-        monotonic = self._clock.monotonic
         if leader:
             leader.begin(True)
         try:
-            await caller.begin(_OK, headers.returned(reply.headers) + exchange.told(monotonic()))
-            while True:
-                begun = monotonic()
-                try:
-                    chunk = await reply.chunk()
-                except UpstreamError as error:
-                    _note(exchange, error)
-                    break
-                finally:
-                    exchange.waited += monotonic() - begun
-                if not chunk:
-                    break
-                if call.first_byte is None:
-                    call.first_byte = monotonic()
+            told = exchange.told(self._clock.monotonic())
+            await caller.begin(_OK, headers.returned(reply.headers) + told)
+            async for chunk in self._timed(exchange, reply):
                 assembly.feed(chunk)
                 if leader:
                     leader.feed(chunk)
@@ -184,6 +168,25 @@ class Relay:
         elif call.complete:
             self._keep(exchange, assembly.body(), self._price(exchange))
         await caller.end()
+
+    async def _timed(self, exchange: Exchange, reply: Reply) -> AsyncIterator[bytes]:
+        """Yield what comes, noting when, until the end; where it breaks off, note that and end."""
+        call, monotonic = exchange.call, self._clock.monotonic
+        while True:
+            begun = monotonic()
+            try:
+                chunk = await reply.chunk()
+            except UpstreamError as error:
+                _note(exchange, error)
+                return
+            finally:
+                now = monotonic()
+                exchange.waited += now - begun
+            if not chunk:
+                return
+            if call.first_byte is None:
+                call.first_byte = now
+            yield chunk
 
     def _finish(self, exchange: Exchange, body: bytes, cost: float | None) -> bytes:
         """Keep a successful answer and return the body that the client gets."""
@@ -231,9 +234,7 @@ class Relay:
 def hides_usage(exchange: Exchange) -> bool:
     """Return whether a stream is asked for the usage that its client did not ask for."""
     asked = exchange.asked
-    return (
-        asked.stream and not asked.usage_in_stream and exchange.shape.name in _USAGE_ON_REQUEST
-    )
+    return asked.stream and not asked.usage_in_stream and exchange.shape.name in _USAGE_ON_REQUEST
 
 
 async def send_error(exchange: Exchange, caller: Caller, error: Fault) -> None:

@@ -50,9 +50,9 @@ class Gateway:
         keys: Authenticator,
         flow: Flow,
         forward: Forward,
+        *,
         registry: Registry,
         clock: Clock,
-        *,
         body_bytes: int,
         body_seconds: float,
         own: frozenset[str] = frozenset(),
@@ -105,8 +105,7 @@ class Gateway:
             await _refuse(shape, problem, caller)
         except Exception:
             if not caller.answered:
-                problem = Problem(500, "internal_error", _OUR_MISTAKE)
-                await _refuse(shape, problem, caller)
+                await _refuse(shape, Problem(500, "internal_error", _OUR_MISTAKE), caller)
             raise
 
     async def _answer(self, shape: Shape | None, caller: Caller) -> None:
@@ -116,16 +115,17 @@ class Gateway:
         if shape is None:
             await self._forward.run(project, wishes, passed, body, caller)
         else:
-            await self._known(shape, project, wishes, passed, body, caller)
+            await self._known(shape, project, caller, wishes=wishes, passed=passed, body=body)
 
     async def _known(
         self,
         shape: Shape,
         project: str,
+        caller: Caller,
+        *,
         wishes: Wishes,
         passed: headers.Pairs,
         body: bytes,
-        caller: Caller,
     ) -> None:
         started = self._clock.monotonic()
         request = rewrite.decode(body)

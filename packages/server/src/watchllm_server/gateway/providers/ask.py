@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from watchllm_server.errors import Problem
 from watchllm_server.gateway.providers.breaker import Breaker
@@ -42,6 +42,15 @@ class Trail:
         return self.left[0] if self.left else ""
 
 
+class Question(NamedTuple):
+    """What is asked, of whichever provider: `body_for` returns the body that a target gets."""
+
+    method: str
+    path: str
+    headers: Pairs
+    body_for: Callable[[Target], bytes | None]
+
+
 class Asker:
     """Send a request to the first of its targets that takes it. Used on one event loop."""
 
@@ -52,13 +61,7 @@ class Asker:
         self._slots: dict[str, asyncio.Semaphore] = {}
 
     async def ask(
-        self,
-        targets: Sequence[Target],
-        method: str,
-        path: str,
-        headers: Pairs,
-        body_for: Callable[[Target], bytes | None],
-        trail: Trail,
+        self, targets: Sequence[Target], question: Question, trail: Trail
     ) -> tuple[Target, Reply]:
         """Return who answered and the answer, when its head has come; close it in any case.
 
@@ -74,9 +77,7 @@ class Asker:
                 problem = _left_alone(target.provider, wait)
             else:
                 try:
-                    reply = await self._persist(
-                        target, method, path, headers, body_for(target), trail
-                    )
+                    reply = await self._persist(target, question, trail)
                 except UpstreamError as error:
                     status = _STATUSES.get(error.kind, 502)
                     problem = Problem(status, f"provider_{error.kind}", str(error))
@@ -89,24 +90,17 @@ class Asker:
         assert problem is not None  # noqa: S101 - the last target answered or made one
         raise problem
 
-    async def _persist(
-        self,
-        target: Target,
-        method: str,
-        path: str,
-        headers: Pairs,
-        body: bytes | None,
-        trail: Trail,
-    ) -> Reply:
+    async def _persist(self, target: Target, question: Question, trail: Trail) -> Reply:
         """Ask one provider, again where that may help; return what it said last."""
         provider = target.provider
         breaker = self._breaker(provider)
-        with_key = [*headers, *_credentials(target, path)]
+        headers = [*question.headers, *_credentials(target, question.path)]
+        body = question.body_for(target)
         for attempt in range(provider.retries + 1):
             trail.attempts += 1
             pause = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1)  # noqa: S311 - spread, not secrecy
             try:
-                reply = await self._once(provider, method, path, with_key, body)
+                reply = await self._once(provider, question, headers, body)
             except UpstreamError as error:
                 if error.kind != "busy":
                     breaker.failed()
@@ -127,8 +121,9 @@ class Asker:
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
     async def _once(
-        self, provider: Provider, method: str, path: str, headers: Pairs, body: bytes | None
+        self, provider: Provider, question: Question, headers: Pairs, body: bytes | None
     ) -> Reply:
+        method, path = question.method, question.path
         if not provider.max_concurrency:
             return await self._client.send(provider, method, path, headers, body)
         slots = self._slots.setdefault(provider.name, asyncio.Semaphore(provider.max_concurrency))

@@ -164,7 +164,9 @@ def _mapped(provider: Provider, error: BaseException) -> UpstreamError:
         return UpstreamError("timeout", f"Connecting to the provider {name} took too long.")
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         seconds = provider.timeout_seconds
-        return UpstreamError("timeout", f"The provider {name} sent nothing for {seconds:g} seconds.")
+        return UpstreamError(
+            "timeout", f"The provider {name} sent nothing for {seconds:g} seconds."
+        )
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLError)):
         return UpstreamError("connect", f"The provider {name} has no certificate that is trusted.")
     if isinstance(error, aiohttp.ClientConnectorError):

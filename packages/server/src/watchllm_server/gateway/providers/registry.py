@@ -54,7 +54,9 @@ class Registry:
             except Problem:
                 # A chain names providers that not every project has a key for.
                 continue
-            if all((target.provider, target.model) != (each.provider, each.model) for each in found):
+            if all(
+                (target.provider, target.model) != (each.provider, each.model) for each in found
+            ):
                 found.append(target)
         return found
 
