@@ -23,7 +23,16 @@ from watchllm_server.metadata.keys import (
     scopes_text,
     shown_prefix,
 )
-from watchllm_server.metadata.models import ApiKey, Loss, ModelPrice, Project, ProviderKey
+from watchllm_server.metadata.limits import Limits
+from watchllm_server.metadata.models import (
+    ApiKey,
+    Limit,
+    Loss,
+    ModelPrice,
+    Project,
+    ProviderKey,
+    Use,
+)
 from watchllm_server.metadata.records import Erasures, Sessions
 from watchllm_server.redaction import stored_setting
 
@@ -58,6 +67,7 @@ class Metadata:
         self.erasures = Erasures(self._database, clock)
         self.provider_keys = ProviderKeys(self._database, clock)
         self.model_prices = ModelPrices(self._database, clock)
+        self.limits = Limits(self._database)
 
     def create_project(
         self,
@@ -137,10 +147,8 @@ class Metadata:
     def delete_project(self, project_id: str) -> None:
         """Remove a project with all that is its own here; its events are not."""
         with self._database.session() as session:
-            session.execute(delete(ApiKey).where(ApiKey.project_id == project_id))
-            session.execute(delete(Loss).where(Loss.project_id == project_id))
-            session.execute(delete(ProviderKey).where(ProviderKey.project_id == project_id))
-            session.execute(delete(ModelPrice).where(ModelPrice.project_id == project_id))
+            for table in (ApiKey, Loss, ProviderKey, ModelPrice, Limit, Use):
+                session.execute(delete(table).where(table.project_id == project_id))
             session.execute(delete(Project).where(Project.id == project_id))
             session.commit()
 

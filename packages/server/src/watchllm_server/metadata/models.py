@@ -129,3 +129,38 @@ class ModelPrice(Base):
     cached_input: Mapped[str | None] = mapped_column(String(40), default=None)
     """Of input tokens read from the provider's cache; None is the price of other input."""
     set_at: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class Limit(Base):
+    """How much of something calls through the gateway may use in a window of time."""
+
+    __tablename__ = "limits"
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
+    scope: Mapped[str] = mapped_column(String(10), primary_key=True)
+    """project, key or user: whose use is counted together."""
+    subject: Mapped[str] = mapped_column(String(200), primary_key=True)
+    """The key's id or the user's; `*` counts for each user apart; empty for the project."""
+    unit: Mapped[str] = mapped_column(String(10), primary_key=True)
+    """requests, tokens or usd."""
+    per: Mapped[str] = mapped_column(String(10), primary_key=True)
+    """minute, day or month, in UTC."""
+    action: Mapped[str] = mapped_column(String(10), primary_key=True)
+    """refuse or warn."""
+    amount: Mapped[int] = mapped_column(BigInteger)
+    """Requests, tokens, or billionths of a US dollar."""
+
+
+class Use(Base):
+    """What was used of something in the window that is counted now, in the units of a limit."""
+
+    __tablename__ = "uses"
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
+    scope: Mapped[str] = mapped_column(String(10), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(200), primary_key=True)
+    unit: Mapped[str] = mapped_column(String(10), primary_key=True)
+    per: Mapped[str] = mapped_column(String(10), primary_key=True)
+    begun: Mapped[int] = mapped_column(BigInteger)
+    """When the window began, in seconds since 1970."""
+    used: Mapped[int] = mapped_column(BigInteger)

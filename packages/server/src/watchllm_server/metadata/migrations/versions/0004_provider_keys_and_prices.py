@@ -1,4 +1,4 @@
-"""Add the keys that projects have for providers of models, and prices that win over the lists."""
+"""Add what the gateway needs: projects' keys for providers, prices of their own, and limits."""
 
 from __future__ import annotations
 
@@ -31,3 +31,25 @@ def upgrade() -> None:
         sa.Column("cached_input", sa.String(40), nullable=True),
         sa.Column("set_at", sa.DateTime, nullable=False),
     )
+    op.create_table(
+        "limits",
+        *_whose(),
+        sa.Column("action", sa.String(10), primary_key=True),
+        sa.Column("amount", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "uses",
+        *_whose(),
+        sa.Column("begun", sa.BigInteger, nullable=False),
+        sa.Column("used", sa.BigInteger, nullable=False),
+    )
+
+
+def _whose() -> list[sa.Column[str]]:
+    return [
+        sa.Column("project_id", sa.String(64), sa.ForeignKey("projects.id"), primary_key=True),
+        sa.Column("scope", sa.String(10), primary_key=True),
+        sa.Column("subject", sa.String(200), primary_key=True),
+        sa.Column("unit", sa.String(10), primary_key=True),
+        sa.Column("per", sa.String(10), primary_key=True),
+    ]
