@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from engines import REAL, ClickHouseProcess
+from hypothesis import settings
 from starlette.testclient import TestClient
 from watchllm_server.address import parse_address
 from watchllm_server.app import create_app
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
     from watchllm_server.store.base import EventStore
 
 pytest_plugins = ["gateways"]
+# A deadline would be a time that a test asserts, and a busy machine exceeds any.
+settings.register_profile(
+    "unhurried",
+    settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")),
+    deadline=None,
+)
+settings.load_profile("unhurried")
 
 CONTRACT = next(
     folder / "contract" for folder in Path(__file__).parents if (folder / "contract").is_dir()

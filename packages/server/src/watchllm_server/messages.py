@@ -54,6 +54,7 @@ def read_part(part: Any, message: Message) -> str:
     if not isinstance(part, dict):
         return text_of(part)
     kind = part.get("type")
+    kind = text_of(kind) if kind is not None else None
     text = part.get("content", part.get("text"))
     if kind in _TEXT_PARTS or (kind is None and text is not None):
         return text_of(text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bodies import BODIES
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from watchllm_server.gateway.shapes import SHAPES
 
@@ -65,7 +65,6 @@ def test_where_the_bytes_are_split_does_not_matter(
 
 
 @given(ANSWERS, st.data())
-@settings(deadline=None)
 def test_a_truncated_stream_is_never_complete(
     answer: tuple[Shape, dict[str, Any]], data: st.DataObject
 ) -> None:

@@ -176,7 +176,7 @@ def _answer(body: dict[str, Any]) -> Answer:
         [
             tool_call(block.get("id"), block.get("name"), block.get("input"))
             for block in blocks
-            if block.get("type") in _TOOL_USES
+            if text(block.get("type")) in _TOOL_USES
         ],
         usage_of(body),
         text(body.get("stop_reason")),
@@ -210,12 +210,12 @@ def _split(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]
     """Return how a block begins, and what follows."""
     begun = dict(block)
     deltas: list[dict[str, Any]] = []
-    kind = block.get("type")
+    kind = text(block.get("type"))
     citations = block.get("citations")
     if kind == "text" and isinstance(citations, list) and citations:
         begun["citations"] = []
         deltas += [{"type": "citations_delta", "citation": each} for each in citations]
-    if isinstance(kind, str) and kind in _GROWING and isinstance(block.get(kind), str):
+    if kind in _GROWING and isinstance(block.get(kind), str):
         begun[kind] = ""
         deltas += [{"type": _GROWING[kind], kind: piece} for piece in pieces(block[kind])]
     if kind == "thinking" and block.get("signature"):

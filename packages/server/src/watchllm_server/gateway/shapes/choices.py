@@ -78,14 +78,18 @@ class ChoicesTelling:
 
 def has_ended(choice: dict[str, Any]) -> bool:
     """Say whether a choice came to an end that is no error."""
-    return bool(choice.get("finish_reason")) and choice["finish_reason"] != "error"
+    return text(choice.get("finish_reason")) not in ("", "error")
 
 
-def successful(body: bytes) -> bool:
-    """Say whether a body is an answer, each of whose choices has come to its end."""
+def successful(body: bytes, said: str, kind: type) -> bool:
+    """Say whether a body is an answer, each of whose choices has come to its end.
+
+    `said` is the field of a choice that holds what it says, of the given kind.
+    """
     found = read_body(body)
     choices = items(found.get("choices"))
-    return bool(choices) and found.get("error") is None and all(map(has_ended, choices))
+    whole = (has_ended(choice) and isinstance(choice.get(said), kind) for choice in choices)
+    return bool(choices) and found.get("error") is None and all(whole)
 
 
 def answer_of(

@@ -51,7 +51,7 @@ class OpenAIChat:
 
     def successful(self, status: int, body: bytes) -> bool:
         """Say whether an answer may be kept."""
-        return status == OK and choices.successful(body)
+        return status == OK and choices.successful(body, "message", dict)
 
     def chunks(self, body: bytes, *, include_usage: bool) -> list[bytes]:
         """Return a body as a stream."""

@@ -40,7 +40,7 @@ class OpenAICompletions:
 
     def successful(self, status: int, body: bytes) -> bool:
         """Say whether an answer may be kept."""
-        return status == OK and choices.successful(body)
+        return status == OK and choices.successful(body, "text", str)
 
     def chunks(self, body: bytes, *, include_usage: bool) -> list[bytes]:
         """Return a body as a stream."""

@@ -46,7 +46,9 @@ class OpenAIEmbeddings:
             status == OK
             and found.get("error") is None
             and bool(data)
-            and all(each.get("embedding") for each in data)
+            and all(
+                each.get("embedding") and isinstance(each["embedding"], list | str) for each in data
+            )
         )
 
     def chunks(self, body: bytes, *, include_usage: bool) -> list[bytes]:  # noqa: ARG002 - part of the protocol

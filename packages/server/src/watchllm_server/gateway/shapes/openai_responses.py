@@ -58,7 +58,7 @@ class OpenAIResponses:
     def successful(self, status: int, body: bytes) -> bool:
         """Say whether an answer may be kept: one that is at its end, also by a limit of tokens."""
         found = read_body(body)
-        return status == OK and found.get("error") is None and found.get("status") in _ENDED
+        return status == OK and found.get("error") is None and text(found.get("status")) in _ENDED
 
     def chunks(self, body: bytes, *, include_usage: bool) -> list[bytes]:  # noqa: ARG002 - the usage is part of every stream
         """Return a body as a stream."""
@@ -108,7 +108,7 @@ class _Telling:
 
     def _end(self, response: dict[str, Any]) -> None:
         self._response = response
-        if response.get("error") is not None or response.get("status") not in _ENDED:
+        if response.get("error") is not None or text(response.get("status")) not in _ENDED:
             raise MalformedStreamError("The response ended with an error.")
 
     def body(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _answer(body: dict[str, Any]) -> Answer:
                 item.get("call_id"), item.get("name"), item.get("arguments", item.get("input"))
             )
             for item in output
-            if item.get("type") in _CALLS
+            if text(item.get("type")) in _CALLS
         ],
         usage_of(body),
         text(fields(body.get("incomplete_details")).get("reason")) or text(body.get("status")),
@@ -155,10 +155,10 @@ def _answer(body: dict[str, Any]) -> Answer:
 
 def _message(item: dict[str, Any]) -> dict[str, Any]:
     """Return an item of the input as a message; calls and their outputs have forms of their own."""
-    kind = item.get("type")
+    kind = text(item.get("type"))
     if kind in _CALLS:
         call = {"name": item.get("name"), "arguments": item.get("arguments", item.get("input"))}
         return {"role": "assistant", "tool_calls": [{"id": item.get("call_id"), **call}]}
-    if isinstance(kind, str) and kind.endswith("_output"):
+    if kind.endswith("_output"):
         return {"role": "tool", "content": item.get("output")}
     return item
