@@ -46,9 +46,7 @@ class OpenAIEmbeddings:
             status == OK
             and found.get("error") is None
             and bool(data)
-            and all(
-                each.get("embedding") and isinstance(each["embedding"], list | str) for each in data
-            )
+            and all(_has_vector(each) for each in data)
         )
 
     def chunks(self, body: bytes, *, include_usage: bool) -> list[bytes]:  # noqa: ARG002 - part of the protocol
@@ -58,3 +56,9 @@ class OpenAIEmbeddings:
     def error(self, status: int, message: str, code: str) -> bytes:
         """Return an error."""
         return openai_error(status, message, code)
+
+
+def _has_vector(item: dict[str, Any]) -> bool:
+    """Say whether an item has a vector: as numbers, or as base64."""
+    vector = item.get("embedding")
+    return bool(vector) and isinstance(vector, list | str)
