@@ -19,6 +19,7 @@ import pytest
 from keeping import NOW, TurnedClock, entry, key, opened
 from watchllm_server.cache.disk import FILE_NAME, FOLDER, forget
 from watchllm_server.cache.entry import Chosen, Entry
+from watchllm_server.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,13 +53,17 @@ def test_an_answer_is_served_at_once_and_after_it_is_written(store: CacheStore) 
 
 def test_answers_survive_a_restart(tmp_path: Path) -> None:
     """A store that is opened again has what the one before was given, to the last."""
-    with closing(opened(tmp_path)) as first:
+    with closing(opened(tmp_path, max_bytes=50_000_000)) as first:
         for number in range(700):
             first.put(key(number), "p", "", entry(b"%d" % number))
+        for number in range(10):
+            first.put(key(("large", number)), "p", "", entry(b"x" * 1_000_000))
 
-    with closing(opened(tmp_path)) as second:
+    with closing(opened(tmp_path, max_bytes=50_000_000)) as second:
         found = [second.get(key(number)) for number in range(700)]
+        large = [second.get(key(("large", number))) for number in range(10)]
 
+    assert all(large)
     assert [kept and kept.body for kept in found] == [b"%d" % number for number in range(700)]
 
 
@@ -276,6 +281,62 @@ def test_a_disk_that_refuses_costs_no_call(
 
     assert found == entry()
     assert len(caplog.records) == 1
+
+
+def test_a_refusal_to_forget_is_an_error(tmp_path: Path) -> None:
+    """Whoever erases must know when answers may still be there."""
+    with closing(opened(tmp_path)) as store:
+        store.put(key(1), "p", "", entry())
+        store.flush()
+        with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+            other.execute("ALTER TABLE entries RENAME TO elsewhere")
+
+        with pytest.raises(sqlite3.OperationalError):
+            store.invalidate("p", Chosen())
+        with pytest.raises(StoreError, match="cannot forget"):
+            store.forget("p")
+
+
+def test_a_damaged_file_has_nothing_to_forget(tmp_path: Path) -> None:
+    """What cannot be read is never served again, so that forgetting it is done."""
+    path = tmp_path / FILE_NAME
+    with closing(opened(tmp_path)) as store:
+        for number in range(500):
+            store.put(key(number), "p", "", entry(b"x" * 1_000))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4_096] + b"\xa5" * (len(whole) - 4_096))
+
+    with closing(opened(tmp_path)) as store:
+        store.put(key("waits"), "p", "", entry())
+        forgotten = store.forget("p")
+        found = store.get(key("waits"))
+        left = store.stats("p").entries
+
+    assert forgotten <= 1
+    assert found is None
+    assert left == 0
+
+
+def test_a_file_that_cannot_be_set_aside_costs_no_call(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where not even an empty cache can be begun, answers are served from memory."""
+    path = tmp_path / FILE_NAME
+    with closing(opened(tmp_path)) as store:
+        for number in range(500):
+            store.put(key(number), "p", "", entry(b"x" * 1_000))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4_096] + b"\xa5" * (len(whole) - 4_096))
+    (tmp_path / f"{FILE_NAME}.damaged" / "in the way").mkdir(parents=True)
+
+    with caplog.at_level(logging.WARNING), closing(opened(tmp_path)) as store:
+        store.get(key(1))
+        store.put(key("new"), "p", "", entry())
+        store.flush()
+        found = store.get(key("new"))
+
+    assert found == entry()
+    assert "could not begin anew" in caplog.text
 
 
 _WRITER = """

@@ -155,6 +155,50 @@ def _chat(*deltas: dict[str, Any], reason: str | None = "stop") -> list[bytes]:
     ]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"content": "Hel"}, {"content": {"text": "lo"}}),
+        ({"content": "Hel"}, {"content": ["lo"]}),
+        ({"audio": {"data": "A"}}, {"audio": "B"}),
+        ({"annotations": [1]}, {"annotations": "B"}),
+        ({"tool_calls": [{"index": 0}]}, {"tool_calls": {"index": 0}}),
+        ({"tool_calls": ["odd"]}, {}),
+        ({"tool_calls": [{"index": "odd"}]}, {}),
+        ({"reasoning_details": {"index": 0}}, {"reasoning_details": [{"index": 0}]}),
+    ],
+)
+def test_pieces_of_different_kinds_are_no_answer(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    """What cannot be put together is passed on, and never kept."""
+    assembly = assembled(STREAMING["openai.chat"], *_chat(first, second))
+
+    assert not assembly.complete
+    json.loads(assembly.body())
+    assembly.answer()
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_a_message_whose_events_are_out_of_order_is_not_complete(place: int) -> None:
+    """A block without a beginning, after its end, or without one: none of it is kept."""
+    body = {
+        "id": "m", "type": "message", "role": "assistant", "model": "c", "stop_sequence": None,
+        "content": [{"type": "text", "text": "Hello."}], "stop_reason": "end_turn",
+        "usage": {"input_tokens": 1, "output_tokens": 2},
+    }  # fmt: skip
+    shape = STREAMING["anthropic.messages"]
+    chunks = shape.chunks(json.dumps(body).encode(), include_usage=True)
+    kinds = [json.loads(chunk.partition(b"data: ")[2])["type"] for chunk in chunks]
+    swapped = [*chunks[:place], *chunks[place + 1 :], chunks[place]]
+
+    complete = assembled(shape, *swapped).complete
+
+    assert len(chunks) == 6
+    # A place beyond the last event swaps nothing.
+    assert complete == (place >= kinds.index("message_stop"))
+
+
 def test_a_role_in_every_piece_is_one_role() -> None:
     """Some providers repeat the role; the message has it once."""
     deltas = [{"role": "assistant", "content": text} for text in ("Hel", "lo")]
