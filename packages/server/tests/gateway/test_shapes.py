@@ -158,8 +158,8 @@ def _chat(*deltas: dict[str, Any], reason: str | None = "stop") -> list[bytes]:
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        ({"content": "Hel"}, {"content": {"text": "lo"}}),
-        ({"content": "Hel"}, {"content": ["lo"]}),
+        ({"content": "Good "}, {"content": {"text": "day"}}),
+        ({"content": "Good "}, {"content": ["day"]}),
         ({"audio": {"data": "A"}}, {"audio": "B"}),
         ({"annotations": [1]}, {"annotations": "B"}),
         ({"tool_calls": [{"index": 0}]}, {"tool_calls": {"index": 0}}),
@@ -201,17 +201,17 @@ def test_a_message_whose_events_are_out_of_order_is_not_complete(place: int) -> 
 
 def test_a_role_in_every_piece_is_one_role() -> None:
     """Some providers repeat the role; the message has it once."""
-    deltas = [{"role": "assistant", "content": text} for text in ("Hel", "lo")]
+    deltas = [{"role": "assistant", "content": text} for text in ("Good ", "day")]
 
     body = json.loads(assembled(STREAMING["openai.chat"], *_chat(*deltas)).body())
 
-    assert body["choices"][0]["message"] == {"role": "assistant", "content": "Hello"}
+    assert body["choices"][0]["message"] == {"role": "assistant", "content": "Good day"}
 
 
 @pytest.mark.parametrize("reason", [None, "error"])
 def test_a_choice_without_an_end_is_not_complete(reason: str | None) -> None:
     """A provider that gives up still sends [DONE]."""
-    chunks = _chat({"content": "Hel"}, reason=reason)
+    chunks = _chat({"content": "Good "}, reason=reason)
 
     assert not assembled(STREAMING["openai.chat"], *chunks).complete
 

@@ -221,7 +221,7 @@ RESPONSES = {
         spoken(text_part("Hello.")),
     ),
     "incomplete": response(
-        spoken(text_part("Hel")), status="incomplete",
+        spoken(text_part("Good ")), status="incomplete",
         incomplete_details={"reason": "max_output_tokens"},
     ),
 }  # fmt: skip
@@ -277,7 +277,7 @@ ANTHROPIC_MESSAGES = {
         {"type": "text", "text": "Hello."},
     ),
     "stop sequence": message(
-        {"type": "text", "text": "Hel"}, stop_reason="stop_sequence", stop_sequence="lo"
+        {"type": "text", "text": "Good "}, stop_reason="stop_sequence", stop_sequence="day"
     ),
 }
 

@@ -193,11 +193,11 @@ def test_only_an_ok_without_an_error_is_successful(named: tuple[str, dict[str, A
 @pytest.mark.parametrize(
     ("name", "body"),
     [
-        ("openai.chat", {"choices": [{"message": {"content": "Hel"}, "finish_reason": None}]}),
+        ("openai.chat", {"choices": [{"message": {"content": "Good "}, "finish_reason": None}]}),
         ("openai.chat", {"choices": []}),
         ("openai.chat", {"choices": [{"finish_reason": "stop"}]}),
         ("openai.completions", {"choices": [{"text": None, "finish_reason": "stop"}]}),
-        ("openai.completions", {"choices": [{"text": "Hel", "finish_reason": "error"}]}),
+        ("openai.completions", {"choices": [{"text": "Good ", "finish_reason": "error"}]}),
         ("openai.responses", {"status": "failed", "error": {"message": "no"}, "output": []}),
         ("openai.responses", {"status": "queued", "error": None, "output": []}),
         ("anthropic.messages", {"type": "message", "content": [], "stop_reason": None}),
@@ -283,7 +283,7 @@ RESPONSE_EVENTS = [
     },
     {
         "type": "response.output_text.delta", "output_index": 0, "content_index": 0,
-        "delta": "Hel",
+        "delta": "Good ",
     },
     {
         "type": "response.output_item.added", "output_index": 1,
@@ -311,7 +311,7 @@ def test_a_response_that_breaks_off_says_what_it_had_said(end: dict[str, Any] | 
     assert not assembly.complete
     if end is None or end["type"] != "response.completed":
         answer = assembly.answer()
-        assert (answer.text, answer.model) == ("Hel", "m")
+        assert (answer.text, answer.model) == ("Good ", "m")
         assert answer.tool_calls == [{"id": "1", "name": "f", "arguments": '{"a'}]
 
 
