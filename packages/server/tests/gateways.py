@@ -239,7 +239,10 @@ def openai_client(gateway: Running) -> openai.OpenAI:
     return openai.OpenAI(base_url=gateway.url, api_key=gateway.key, max_retries=0)
 
 
-def openai_at(upstream: Upstream, **fields: Any) -> Provider:
+def openai_at(upstream: Upstream | None, **fields: Any) -> Provider:
     """Return a provider of OpenAI's API that asks a scripted server."""
     told = {"name": "openai", "key": "sk-of-the-server", "models": ("gpt-*",), **fields}
-    return Provider(base_url=upstream.url, **told)
+    told.setdefault("configured", bool(told["key"]))
+    if upstream is not None:
+        told["base_url"] = upstream.url
+    return Provider(**told)

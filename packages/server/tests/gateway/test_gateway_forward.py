@@ -1,0 +1,158 @@
+"""What the gateway does not know passes through it as it came."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING
+
+import anthropic
+import pytest
+from gateways import chat, openai_at, openai_client
+from upstream import answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateways import Running
+    from upstream import Upstream
+
+
+def test_an_unknown_route_reaches_the_provider_untouched(
+    gateway: Running, upstream: Upstream
+) -> None:
+    """Method, path, query and body are the client's; status, headers and body the provider's."""
+    packed = gzip.compress(b'{"id": "file-1"}')
+    upstream.script = answers(packed, 201, content_encoding="gzip", x_request_id="req_3")
+
+    with gateway.client() as client:
+        answer = client.put(
+            "/v1/vector_stores/vs%2F1/files?limit=2&after=a%20b",
+            content=b"\x00raw",
+            headers={"content-type": "application/x-odd", "accept-encoding": "gzip"},
+        )
+
+    (asked,) = upstream.asked
+    assert (asked.method, asked.path) == (
+        "PUT",
+        "/v1/vector_stores/vs%2F1/files?limit=2&after=a%20b",
+    )
+    assert (asked.body, asked.headers["content-type"]) == (b"\x00raw", "application/x-odd")
+    assert asked.headers["authorization"] == "Bearer sk-of-the-server"
+    assert (answer.status_code, answer.json()) == (201, {"id": "file-1"})
+    assert answer.headers["x-request-id"] == "req_3"
+
+
+@pytest.mark.parametrize("path", ["/v1/files/../../admin", "/v1/%2e%2e/admin", "/v1/a%2f..%2fb"])
+def test_no_path_leads_out_of_the_providers_api(
+    gateway: Running, upstream: Upstream, path: str
+) -> None:
+    """Dots that climb are refused, however they are written."""
+    import http.client  # noqa: PLC0415 - every other client would tidy the path
+
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port)
+    connection.request("GET", path, headers={"Authorization": f"Bearer {gateway.key}"})
+    answer = connection.getresponse()
+
+    assert (answer.status, json.load(answer)["error"]["code"]) == (400, "invalid_path")
+    assert upstream.asked == []
+    connection.close()
+
+
+def test_the_models_of_all_providers_are_one_list(
+    start: Callable[..., Running], upstream: Upstream, other_upstream: Upstream
+) -> None:
+    """Each model has the name that leads to it; a provider that does not answer is left out."""
+    upstream.script = answers({"object": "list", "data": [{"id": "gpt-4o", "object": "model"}]})
+    other_upstream.script = answers({"data": [{"id": "llama-3.3-70b"}]})
+    gateway = start(
+        openai_at(upstream),
+        openai_at(other_upstream, name="groq", models=()),
+        openai_at(None, base_url="http://127.0.0.1:1/v1", name="gone", models=(), retries=0),
+    )
+
+    models = openai_client(gateway).models.list()
+
+    assert [model.id for model in models] == ["groq/llama-3.3-70b", "gpt-4o"]
+
+
+def test_the_list_of_one_provider_is_its_own(gateway: Running, upstream: Upstream) -> None:
+    """With one provider the list passes as it came."""
+    upstream.script = answers(b'{ "data":[] }')
+
+    with gateway.client() as client:
+        assert client.get("/v1/models").content == b'{ "data":[] }'
+
+
+def test_anthropics_client_needs_another_base_url_and_key_alone(
+    start: Callable[..., Running], upstream: Upstream
+) -> None:
+    """Its key comes as `x-api-key`; its provider sees its own one, in the same header."""
+    upstream.script = answers(
+        {
+            "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-tested",
+            "content": [{"type": "text", "text": "Hello!"}], "stop_reason": "end_turn",
+            "stop_sequence": None, "usage": {"input_tokens": 9, "output_tokens": 3},
+        }
+    )  # fmt: skip
+    provider = openai_at(
+        upstream, name="anthropic", key="sk-ant", auth="x-api-key", models=("claude-*",)
+    )
+    gateway = start(provider)
+    client = anthropic.Anthropic(
+        base_url=f"http://127.0.0.1:{gateway.port}", api_key=gateway.key, max_retries=0
+    )
+
+    said = client.messages.create(
+        model="claude-tested", max_tokens=9, messages=[{"role": "user", "content": "Hi"}]
+    )
+
+    assert getattr(said.content[0], "text", "") == "Hello!"
+    (asked,) = upstream.asked
+    assert (asked.path, asked.headers["x-api-key"]) == ("/v1/messages", "sk-ant")
+    assert "authorization" not in asked.headers
+    assert asked.headers["anthropic-version"]
+    call = gateway.notes.next()
+    assert (call.shape, call.provider) == ("anthropic.messages", "anthropic")
+
+
+def test_a_key_that_opens_nothing_is_refused_in_the_apis_form(
+    gateway: Running, upstream: Upstream
+) -> None:
+    """An unknown key is a 401 that OpenAI's client reads, and asks nobody."""
+    with gateway.client() as client:
+        answer = client.post(
+            "/v1/chat/completions", json=chat(), headers={"Authorization": "Bearer wllm_nothing"}
+        )
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unknown_key")
+    assert upstream.asked == []
+
+
+def test_embeddings_are_asked_for_by_the_input(gateway: Running, upstream: Upstream) -> None:
+    """Of a list, the provider is asked for what is not known yet, and the client gets all."""
+
+    async def embed(asked: object, writer: object) -> None:
+        inputs = asked.json["input"]  # type: ignore[attr-defined]
+        data = [
+            {"object": "embedding", "index": at, "embedding": [float(len(text)), 0.5]}
+            for at, text in enumerate(inputs)
+        ]
+        usage = {"prompt_tokens": len(inputs), "total_tokens": len(inputs)}
+        body = {"object": "list", "data": data, "model": "text-embedding-3-small", "usage": usage}
+        await answers(body)(asked, writer)  # type: ignore[arg-type]
+
+    upstream.script = embed
+    asks = {"model": "gpt-embedding", "encoding_format": "float"}
+
+    first = gateway.post("/v1/embeddings", **asks, input=["a", "bbb"])
+    second = gateway.post("/v1/embeddings", **asks, input=["cc", "a", "bbb", "dddd"])
+    third = gateway.post("/v1/embeddings", **asks, input=["dddd", "cc"])
+
+    assert [asked.json["input"] for asked in upstream.asked] == [["a", "bbb"], ["cc", "dddd"]]
+    assert [each["embedding"][0] for each in second.json()["data"]] == [2, 1, 3, 4]
+    assert [each["index"] for each in second.json()["data"]] == [0, 1, 2, 3]
+    assert second.json()["usage"]["total_tokens"] == 4
+    assert second.headers["x-watchllm-saved-usd"] == "0.002"
+    assert third.headers["x-watchllm-cache"] == "HIT"
+    assert float(first.headers["x-watchllm-cost-usd"]) == 0.002
