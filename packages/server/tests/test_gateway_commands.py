@@ -1,4 +1,4 @@
-"""The commands `watchllm providers` and `watchllm prices`."""
+"""The commands `watchllm providers`, `watchllm prices` and `watchllm limits`."""
 
 from __future__ import annotations
 
@@ -225,6 +225,13 @@ def test_a_provider_that_is_away_is_said(
         (["providers", "test", "nobody"], "WATCHLLM_PROVIDER_NOBODY_BASE_URL"),
         (["providers", "remove", "openai", "--project", "none"], "no project 'none'"),
         (["providers", "remove", "My Own", "--project", "shop"], "a provider's name has"),
+        (["limits", "remove", "usd", "day", "--project", "shop"], "no such limit"),
+        (["limits", "set", "usd", "day", "1", "--project", "none"], "no project 'none'"),
+        (["limits", "set", "usd", "day", "x", "--project", "shop"], "an amount of US dollars"),
+        (
+            ["limits", "set", "usd", "day", "1", "--project", "shop", "--key", "1", "--user", "u"],
+            "one of --key and --user",
+        ),
         (["prices", "remove", "gpt-4o"], "No such price"),
         (["prices", "where", "gpt-4o", "--project", "none"], "no project 'none'"),
         (["prices", "set", "m", "--input", "free", "--output", "1"], "US dollars a million"),
@@ -276,3 +283,24 @@ def test_the_lists_are_searched(capsys: pytest.CaptureFixture[str]) -> None:
     assert "genai-prices" in found
     assert "llama" in groq
     assert "no model named like" in told(capsys, "prices", "search", "nonesuch")
+
+
+def test_limits_are_set_listed_and_removed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A limit of the project, of each user and one that warns stand beside each other."""
+    of_shop = ("--project", "shop")
+    assert "There is no limit" in told(capsys, "limits", "list")
+    told(capsys, "limits", "set", "usd", "month", "50", *of_shop)
+    told(capsys, "limits", "set", "usd", "month", "40.5", "--warn", *of_shop)
+    told(capsys, "limits", "set", "requests", "minute", "60", "--user", "*", *of_shop)
+    told(capsys, "limits", "set", "tokens", "day", "1000", "--key", "3", *of_shop)
+
+    listed = " ".join(told(capsys, "limits", "list", *of_shop).split())
+    assert "shop all calls 50 usd month calls are refused" in listed
+    assert "shop all calls 40.5 usd month an alert is recorded" in listed
+    assert "shop each user 60 requests minute calls are refused" in listed
+    assert "shop key 3 1000 tokens day calls are refused" in listed
+
+    told(capsys, "limits", "remove", "usd", "month", "--warn", *of_shop)
+    listed = told(capsys, "limits", "list")
+    assert "alert" not in listed
+    assert "50 usd" in listed

@@ -107,9 +107,12 @@ def create_app(
     keeper = Keeper(store, metadata, keyring, clock, retention_days=settings.retention_days)
     eraser = Eraser(store, metadata, keeper.purge_soon, gateway.cache.forget if gateway else None)
     backup = Backup(store, metadata, clock)
-    refresher = Refresher(
-        [pricing.refresh, *([] if provider_keys is None else [provider_keys.refresh])]
-    )
+    refresh = [pricing.refresh]
+    if provider_keys is not None:
+        refresh.append(provider_keys.refresh)
+    if gateway is not None:
+        refresh.append(gateway.limiter.refresh)
+    refresher = Refresher(refresh)
     routes = [
         *ingest.routes(),
         *traces.routes(),

@@ -18,6 +18,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "keys": "Create, list and revoke the keys of projects.",
     "providers": "List, test and give keys to the gateway's providers of models.",
     "prices": "List, search and set the prices of models, and say where one comes from.",
+    "limits": "List and set what calls through the gateway may use: requests, tokens, dollars.",
     "export": "Write a project's events to a file, while the server runs.",
     "import": "Send the events of a file of JSON lines to a server.",
 }

@@ -13,6 +13,7 @@ import typer
 from watchllm_server import (
     access_commands,
     keeping_commands,
+    limit_commands,
     price_commands,
     provider_commands,
 )
@@ -40,6 +41,7 @@ app.add_typer(access_commands.projects, name="projects")
 app.add_typer(access_commands.keys, name="keys")
 app.add_typer(provider_commands.providers, name="providers")
 app.add_typer(price_commands.prices, name="prices")
+app.add_typer(limit_commands.limits, name="limits")
 keeping_commands.add_to(app)
 app.command("export", help=EXPORT_HELP)(export_events)
 app.command("import", help=IMPORT_HELP)(import_events)

@@ -23,6 +23,7 @@ from watchllm_server.credentials import ProjectKeys
 from watchllm_server.errors import MetadataError, StartError
 from watchllm_server.gateway.providers.known import providers_of
 from watchllm_server.gateway.service import GatewayParts
+from watchllm_server.limits import Limiter
 from watchllm_server.metadata import Metadata
 from watchllm_server.metadata.database import check_project_id, check_secret
 from watchllm_server.observability import set_up_logging
@@ -81,6 +82,7 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
                     journal=directory / "journal",
                     journal_bytes=settings.journal_mb * _MB,
                     body_bytes=settings.gateway_body_mb * _MB,
+                    limiter=Limiter(metadata, clock),
                     credentials=provider_keys,
                 ),
                 provider_keys=provider_keys,

@@ -150,3 +150,54 @@ def test_a_store_that_is_away_costs_no_call_and_no_event(
     )
     assert len({event["event_id"] for event in events}) == 7
     assert list((tmp_path / "data" / "journal").iterdir()) == []
+
+
+def test_a_budget_holds_past_a_restart(
+    tmp_path: Path, serve: Callable[..., Server], upstream: Upstream
+) -> None:
+    """A call beyond the budget is refused in the API's own form, and no provider is asked.
+
+    What was used before counts after a restart, and the alert of the limit that warns is recorded.
+    """
+    settings = {
+        "WATCHLLM_PROVIDER_OPENAI_BASE_URL": upstream.url,
+        "WATCHLLM_PROVIDER_OPENAI_API_KEY": _SERVERS,
+    }
+    admin = "/v1/admin/projects/proj-tests/limits"
+
+    def refused(client: httpx2.Client) -> httpx2.Response:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            answer = ask(client, "Again", headers={"X-WatchLLM-Cache": "off"})
+            if answer.status_code != 200:
+                break
+        return answer
+
+    first = serve(tmp_path, **settings)
+    for action, amount in (("refuse", "0.0001"), ("warn", "0.00005")):
+        body = {"unit": "usd", "per": "month", "amount": amount, "action": action}
+        url = f"http://127.0.0.1:{first.port}{admin}"
+        assert httpx2.put(url, json=body, timeout=_PATIENCE_SECONDS).status_code == 200
+    with client_of(first) as client:
+        answer = refused(client)
+        asked = len(upstream.asked)
+        assert ask(client, "And again").status_code == 429
+        alerts = client.post("/v1/events/query", json={"event_types": ["performance_alert"]})
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not alerts.json()["events"] and time.monotonic() < deadline:
+            alerts = client.post("/v1/events/query", json={"event_types": ["performance_alert"]})
+    assert first.stop() == 0
+    again = serve(tmp_path, **settings)
+    with client_of(again) as client:
+        after = ask(client, "After the restart")
+    assert again.stop() == 0
+
+    assert answer.status_code == 429
+    assert answer.json()["error"]["code"] == "budget_exceeded"
+    assert "0.0001 US dollars of this month" in answer.json()["error"]["message"]
+    assert int(answer.headers["Retry-After"]) > 0
+    assert after.status_code == 429
+    assert len(upstream.asked) == asked
+    (alert,) = alerts.json()["events"]
+    assert (alert["alert_type"], alert["threshold"]) == ("cost_spike", 0.00005)
+    assert alert["actual_value"] >= 0.00005

@@ -1,4 +1,4 @@
-"""The admin API of the gateway: projects' keys for providers, and their prices."""
+"""The admin API of the gateway: projects' keys for providers, their prices and limits."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from starlette.routing import Route
 
 from watchllm_server.api.bodies import json_answer, read_body, run
 from watchllm_server.errors import Problem, StartError
+from watchllm_server.limits import new_limit, shown_amount
+from watchllm_server.metadata.limits import Counted
 from watchllm_server.own_prices import own_price
 from watchllm_server.provider_settings import check_name
 from watchllm_server.query.events import format_time
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from watchllm_server.access import Access
     from watchllm_server.credentials import ProjectKeys, StoredKey
-    from watchllm_server.metadata import Metadata, ModelPrice
+    from watchllm_server.metadata import Limit, Metadata, ModelPrice
     from watchllm_server.own_prices import OwnPrices
 
 
@@ -45,6 +47,20 @@ class NewPrice(msgspec.Struct, forbid_unknown_fields=True):
     provider: str = ""
 
 
+class NewLimit(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of PUT /v1/admin/projects/{project_id}/limits.
+
+    `subject` is the id of a key or of a user, or `*` for each apart; a project's limit has none.
+    """
+
+    unit: str
+    per: str
+    amount: str | int | float
+    scope: str = "project"
+    subject: str = ""
+    action: str = "refuse"
+
+
 class GatewayAdmin:
     """Answer administrators of a project: by the password, or a key of the scope admin."""
 
@@ -67,6 +83,9 @@ class GatewayAdmin:
             Route(f"{one}/prices", self.prices, methods=["GET"]),
             Route(f"{one}/prices", self.put_price, methods=["PUT"]),
             Route(f"{one}/prices", self.remove_price, methods=["DELETE"]),
+            Route(f"{one}/limits", self.limits, methods=["GET"]),
+            Route(f"{one}/limits", self.put_limit, methods=["PUT"]),
+            Route(f"{one}/limits", self.remove_limit, methods=["DELETE"]),
         ]
         if self._keys is not None:
             routes += [
@@ -133,6 +152,46 @@ class GatewayAdmin:
         await run(self._prices.refresh)
         return json_answer({"removed": True})
 
+    async def limits(self, request: Request) -> Response:
+        """Answer the limits of a project."""
+        found = await run(self._metadata.limits.all, await self._project_id(request))
+        return json_answer({"limits": [_limit(limit) for limit in found]})
+
+    async def put_limit(self, request: Request) -> Response:
+        """Set a limit, in place of the one of the same kind; it counts within a second."""
+        project_id = await self._project_id(request)
+        wanted = await read_body(request, NewLimit)
+
+        def put() -> Limit:
+            return self._metadata.limits.put(
+                new_limit(
+                    project_id,
+                    scope=wanted.scope,
+                    subject=wanted.subject,
+                    unit=wanted.unit,
+                    per=wanted.per,
+                    amount=str(wanted.amount),
+                    action=wanted.action,
+                )
+            )
+
+        return json_answer(_limit(await run(put)))
+
+    async def remove_limit(self, request: Request) -> Response:
+        """Remove a limit, named by the parameters that it was set with, but for its amount."""
+        project_id = await self._project_id(request)
+        named = request.query_params
+        counted = Counted(
+            project_id,
+            named.get("scope", "project"),
+            named.get("subject", ""),
+            named.get("unit", ""),
+            named.get("per", ""),
+        )
+        if not await run(self._metadata.limits.remove, counted, named.get("action", "refuse")):
+            raise Problem(404, "not_found", "The project has no such limit.")
+        return json_answer({"removed": True})
+
     @property
     def _known_keys(self) -> ProjectKeys:
         assert self._keys is not None  # noqa: S101 - their routes are there only with them
@@ -174,4 +233,15 @@ def _price(price: ModelPrice) -> dict[str, Any]:
         "output": price.output,
         "cached_input": price.cached_input,
         "set_at": format_time(price.set_at),
+    }
+
+
+def _limit(limit: Limit) -> dict[str, Any]:
+    return {
+        "scope": limit.scope,
+        "subject": limit.subject,
+        "unit": limit.unit,
+        "per": limit.per,
+        "amount": shown_amount(limit.amount, limit.unit),
+        "action": limit.action,
     }

@@ -15,6 +15,8 @@ from watchllm_server.gateway.relay import hides_usage, send_error
 from watchllm_server.gateway.stream import UsageFilter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from watchllm_server.cache.entry import Entry
     from watchllm_server.cache.flights import Follower
     from watchllm_server.cache.store import CacheStore
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from watchllm_server.gateway.providers.registry import Registry
     from watchllm_server.gateway.record import Call
     from watchllm_server.gateway.relay import Relay
+    from watchllm_server.limits import Who
 
 _OK: Final = 200
 _TIMEOUT: Final = 504
@@ -41,8 +44,15 @@ class Recorder(Protocol):
         ...
 
 
+def _admit_all(who: Who) -> None:
+    """Admit everyone."""
+
+
 class Flow:
-    """Answer requests. Used on one event loop."""
+    """Answer requests. Used on one event loop.
+
+    `admit` counts a request, or raises the Problem that refuses one whose limit is used up.
+    """
 
     def __init__(
         self,
@@ -53,7 +63,9 @@ class Flow:
         clock: Clock,
         *,
         flights: Flights[bool, Entry] | None = None,
+        admit: Callable[[Who], None] = _admit_all,
     ) -> None:
+        self.admit = admit
         self._registry = registry
         self._relay = relay
         self._cache = cache
@@ -93,6 +105,7 @@ class Flow:
     async def _serve(self, exchange: Exchange, caller: Caller) -> None:
         wishes, call = exchange.wishes, exchange.call
         headers.check(wishes)
+        self.admit(call.who)
         targets = self._registry.targets(
             exchange.project,
             exchange.asked.model,

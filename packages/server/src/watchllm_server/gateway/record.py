@@ -13,13 +13,15 @@ import msgspec
 
 from watchllm_server import rows
 from watchllm_server.jsontext import is_deeper_than
+from watchllm_server.limits import Who, shown_amount
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from decimal import Decimal
 
     from watchllm_server.fields import Status
     from watchllm_server.gateway.shapes.base import Answer, Asked
+    from watchllm_server.limits import Limiter, Reached
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +72,8 @@ class Call:
     started: float
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     event_id: str = field(default_factory=new_id)
+    key_id: int = 0
+    """Of the key that opened the project."""
     provider: str = ""
     price_id: str = ""
     """The provider's name in the price lists, where it differs."""
@@ -103,6 +107,11 @@ class Call:
     tags: tuple[str, ...] = ()
     release: str = ""
     env: str = ""
+
+    @property
+    def who(self) -> Who:
+        """Return who makes the call, as limits are counted."""
+        return Who(self.project, self.key_id, self.user_id)
 
     @property
     def is_hit(self) -> bool:
@@ -298,21 +307,64 @@ class Pricing(Protocol):
 
 
 class Ledger:
-    """Record calls. Used by the event loop's thread alone."""
+    """Record calls, and count what they use. Used by the event loop's thread alone.
 
-    def __init__(self, lines: Lines) -> None:
+    `cost` returns the price of a project's call at once, or None; only limits need it here.
+    """
+
+    def __init__(
+        self,
+        lines: Lines,
+        limiter: Limiter | None = None,
+        cost: Callable[[rows.Call, str], Decimal | None] = lambda _, __: None,
+    ) -> None:
         self._lines = lines
+        self._limiter = limiter
+        self._cost = cost
         self.failures = 0
         """Calls that could not be made into an event, which is a mistake of ours."""
 
     def record(self, call: Call) -> None:
         """Write a call down. It never raises and never waits: the user's call comes first."""
         try:
+            if self._limiter is not None and self._limiter.concerns(call.project):
+                self._count(self._limiter, call)
             self._lines.append(_line(call))
         except Exception as error:  # noqa: BLE001 - whatever it was, the user's call goes on
             self.failures += 1
             # The text of the error may hold what the user wrote.
             _log.error("A call could not be recorded: %s", type(error).__name__)
+
+    def _count(self, limiter: Limiter, call: Call) -> None:
+        # A hit asks nothing of the provider, whose limits and prices these are.
+        if not call.is_hit:
+            used = tokens(call)
+            cost = self._cost(priced(call), call.project)
+            limiter.count(call.who, used.given + used.made, cost)
+        for reached in limiter.reached():
+            self._lines.append(_encode(alert_of(reached, call)))
+
+
+def alert_of(reached: Reached, call: Call) -> dict[str, Any]:
+    """Return the event of a limit that warns, in the run of the call that reached it."""
+    limit, counted, used = reached
+    minutes = {"minute": 1, "day": 1_440, "month": 44_640}
+    whose = f"{counted.scope} {counted.subject}".strip()
+    return {
+        "event_id": new_id(),
+        "event_type": "performance_alert",
+        "project_id": call.project,
+        "run_id": call.run_id or f"run-{call.event_id}",
+        "timestamp": f"{call.at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z",
+        "client": _CLIENT,
+        "alert_type": "cost_spike" if limit.unit == "usd" else "token_limit",
+        "threshold": float(shown_amount(limit.amount, limit.unit)),
+        "actual_value": float(shown_amount(used, limit.unit)),
+        "window_minutes": minutes[limit.per],
+        "affected_models": [call.model] if call.model else [],
+        "severity": "medium",
+        "limit": f"{limit.unit} of {whose} per {limit.per}",
+    }
 
 
 def _line(call: Call) -> bytes:

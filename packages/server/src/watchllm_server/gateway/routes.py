@@ -11,6 +11,7 @@ from watchllm_server.gateway import headers, rewrite
 from watchllm_server.gateway.caller import Caller, ClientGoneError
 from watchllm_server.gateway.exchange import Exchange
 from watchllm_server.gateway.record import Call
+from watchllm_server.limits import Who
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from watchllm_server.gateway.headers import RawPairs, Wishes
     from watchllm_server.gateway.providers.registry import Registry
     from watchllm_server.gateway.shapes.base import Shape
+    from watchllm_server.metadata import Grant
 
 _JSON: Final = (b"content-type", b"application/json")
 
@@ -110,17 +112,19 @@ class Gateway:
 
     async def _answer(self, shape: Shape | None, caller: Caller) -> None:
         wishes, passed = headers.read_headers(caller.scope["headers"])
-        project = self._keys.project(wishes.authorization)
+        grant = self._keys.grant(wishes.authorization)
+        project = grant.project_id
         body = await caller.body(self._body_bytes, self._body_seconds)
         if shape is None:
+            self._flow.admit(Who(project, grant.key_id, wishes.user_id))
             await self._forward.run(project, wishes, passed, body, caller)
         else:
-            await self._known(shape, project, caller, wishes=wishes, passed=passed, body=body)
+            await self._known(shape, grant, caller, wishes=wishes, passed=passed, body=body)
 
     async def _known(
         self,
         shape: Shape,
-        project: str,
+        grant: Grant,
         caller: Caller,
         *,
         wishes: Wishes,
@@ -131,7 +135,8 @@ class Gateway:
         request = rewrite.decode(body)
         asked = shape.read_request(request)
         call = Call(
-            project=project,
+            project=grant.project_id,
+            key_id=grant.key_id,
             shape=shape.name,
             started=started,
             at=self._clock.now(),
@@ -146,7 +151,7 @@ class Gateway:
         query = caller.scope["query_string"]
         exchange = Exchange(
             shape=shape,
-            project=project,
+            project=grant.project_id,
             wishes=wishes,
             passed=passed,
             body=body,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from watchllm_server.clock import Clock
     from watchllm_server.gateway.journal import Commit
     from watchllm_server.gateway.providers.base import Credentials, Providers
+    from watchllm_server.limits import Limiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class GatewayParts:
     journal: Path
     journal_bytes: int
     body_bytes: int
+    limiter: Limiter
     credentials: Credentials = field(default_factory=NoCredentials)
 
 
@@ -74,7 +76,14 @@ class GatewayService:
         self.gateway = Gateway(
             SHAPES,
             keys,
-            Flow(registry, relay, parts.cache, Ledger(self._journal), clock),
+            Flow(
+                registry,
+                relay,
+                parts.cache,
+                Ledger(self._journal, parts.limiter, cost),
+                clock,
+                admit=parts.limiter.admit,
+            ),
             Forward(registry, asker),
             registry=registry,
             clock=clock,

@@ -1,4 +1,4 @@
-"""The thread that reads anew, each second, what is kept in memory of the metadata database."""
+"""The thread that keeps memory and the metadata database alike, each second."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ class Refresher:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, and do a last round: what was counted is kept."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
+        self.round()
 
     def round(self) -> None:
         """Read all anew; a database that is away is logged once, until it answers again."""
@@ -49,7 +50,7 @@ class Refresher:
             except Exception as error:  # noqa: BLE001 - a thread that ends would refresh nothing more
                 failed = type(error).__name__
         if failed and not self._failing:
-            _log.warning("Provider keys and prices could not be read anew: %s", failed)
+            _log.warning("Provider keys, prices and limits could not be read anew: %s", failed)
         self._failing = bool(failed)
 
     def _run(self) -> None:
