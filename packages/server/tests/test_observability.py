@@ -47,6 +47,21 @@ def values(client: TestClient) -> dict[str, float]:
     return found
 
 
+def test_what_the_gateway_could_not_record_is_counted(store: EmbeddedStore) -> None:
+    """The bytes that wait and the losses by reason are those of the moment at which one asks."""
+    metrics = Metrics(SystemClock())
+    waiting, lost = [7], {"full": 2}
+    metrics.watch_journal(lambda: waiting[0], lambda: lost)
+    waiting[0] = 9
+    lost["disk"] = 1
+
+    lines = metrics.text(store).decode().splitlines()
+
+    assert "watchllm_gateway_journal_bytes 9.0" in lines
+    assert 'watchllm_gateway_lost_events_total{reason="full"} 2.0' in lines
+    assert 'watchllm_gateway_lost_events_total{reason="disk"} 1.0' in lines
+
+
 def test_events_are_counted_by_what_became_of_them(account: Account, counted: TestClient) -> None:
     """Accepted, refused by code, new in the store, lost by reason: each batch adds its own."""
     known = prompt_call()

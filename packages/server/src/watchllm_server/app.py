@@ -136,6 +136,7 @@ def create_app(
             own=_names_under_v1(routes),
             count_problem=metrics.problem,
         )
+        _watch(metrics, service)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001 - Starlette's signature
@@ -169,6 +170,10 @@ def create_app(
         return Guard(app, routes, metrics, clock)
     front = Front(service.gateway, app)
     return Guard(front, routes, metrics, clock, service.gateway.paths)
+
+
+def _watch(metrics: Metrics, service: GatewayService) -> None:
+    metrics.watch_journal(lambda: service.waiting_bytes, lambda: service.lost)
 
 
 def _names_under_v1(routes: Iterable[BaseRoute]) -> frozenset[str]:

@@ -17,11 +17,13 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from watchllm_server.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from decimal import Decimal
 
     from watchllm_server.clock import Clock
@@ -110,6 +112,14 @@ class Metrics:
         """Ask for the bytes in hand whenever the metrics are read."""
         self._queue.set_function(used)
 
+    def watch_journal(
+        self, waiting: Callable[[], int], lost: Callable[[], Mapping[str, int]]
+    ) -> None:
+        """Ask for the gateway's bytes that wait for the store, and what was lost by reason."""
+        name, told = "gateway_journal_bytes", "Bytes of recorded calls that wait for the store."
+        Gauge(name, told, namespace="watchllm", registry=self._registry).set_function(waiting)
+        self._registry.register(_Lost(lost))
+
     def text(self, store: EventStore) -> bytes:
         """Return all metrics; what the store says of its size is at most ten seconds old."""
         with self._sizing:
@@ -124,6 +134,21 @@ class Metrics:
                 self._bytes.set(size)
                 self._parts.set(parts)
         return generate_latest(self._registry)
+
+
+class _Lost(Collector):
+    """Calls through the gateway that were not recorded, as the gateway counts them."""
+
+    def __init__(self, lost: Callable[[], Mapping[str, int]]) -> None:
+        self._lost = lost
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Return the counts as they are now."""
+        told = "Calls through the gateway that were not recorded."
+        family = CounterMetricFamily("watchllm_gateway_lost_events", told, labels=["reason"])
+        for reason, count in self._lost().items():
+            family.add_metric([reason], count)
+        yield family
 
 
 class MeasuredStore:

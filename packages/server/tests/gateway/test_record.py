@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 from watchllm_server.calls import read_call
+from watchllm_server.clock import SystemClock
+from watchllm_server.events import read_event
 from watchllm_server.gateway.record import (
     MAX_TEXT,
     Call,
@@ -23,8 +25,12 @@ from watchllm_server.gateway.record import (
     tokens,
 )
 from watchllm_server.gateway.shapes.base import Answer, Asked
+from watchllm_server.limits import Limiter, new_limit
+from watchllm_server.metadata import Metadata
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from watchllm_server.pricing import Prices
 
 _AT = datetime(2026, 11, 25, 9, 30, 0, 120_000, UTC)
@@ -350,3 +356,48 @@ def test_events_of_zero_values_keep_them() -> None:
 
     assert event["response_metadata"]["saved_usd"] == 0
     assert event["response_metadata"]["similarity"] == 0
+
+
+class Counting:
+    """What counts use, and has one limit that warns."""
+
+    def __init__(self, tmp: Path) -> None:
+        self.metadata = Metadata(tmp / "metadata.db", SystemClock())
+        self.metadata.create_project("p", project_id="proj-1")
+        self.metadata.limits.put(
+            new_limit(
+                "proj-1",
+                scope="user",
+                subject="*",
+                unit="tokens",
+                per="month",
+                amount="20",
+                action="warn",
+            )
+        )
+        self.limiter = Limiter(self.metadata, SystemClock())
+        self.limiter.refresh()
+
+
+def test_what_calls_use_is_counted_and_a_limit_that_warns_is_told(tmp_path: Path) -> None:
+    """Hits count nothing; the call that reaches the limit is followed by one alert in its run."""
+    counting = Counting(tmp_path)
+    kept = Kept()
+    ledger = Ledger(kept, counting.limiter)
+
+    ledger.record(call(user_id="u1", cache="HIT"))
+    ledger.record(call(user_id="u1"))
+    ledger.record(call(user_id="u2"))
+    assert len(kept.lines) == 3
+    ledger.record(call(user_id="u1", run_id="run-3"))
+    ledger.record(call(user_id="u1"))
+    counting.metadata.close()
+
+    events = [json.loads(line) for line in kept.lines]
+    (alert,) = [event for event in events if event["event_type"] == "performance_alert"]
+    assert (alert["alert_type"], alert["run_id"]) == ("token_limit", "run-3")
+    assert (alert["threshold"], alert["actual_value"]) == (20, 30)
+    assert alert["affected_models"] == ["gpt-4o"]
+    assert alert["limit"] == "tokens of user u1 per month"
+    assert read_event(Raw(kept.lines[3]), "proj-1").columns.event_type is not None
+    assert len(events) == 6

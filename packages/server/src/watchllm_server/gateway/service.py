@@ -70,6 +70,7 @@ class GatewayService:
     ) -> None:
         self._client = Client()
         self._journal = Journal(parts.journal, commit, capacity=parts.journal_bytes)
+        self._ledger = Ledger(self._journal, parts.limiter, cost)
         registry = Registry(parts.providers, parts.credentials)
         asker = Asker(self._client, clock)
         relay = Relay(asker, parts.cache, cost, clock, seconds=parts.cache_seconds)
@@ -80,7 +81,7 @@ class GatewayService:
                 registry,
                 relay,
                 parts.cache,
-                Ledger(self._journal, parts.limiter, cost),
+                self._ledger,
                 clock,
                 admit=parts.limiter.admit,
             ),
@@ -92,6 +93,17 @@ class GatewayService:
             own=own,
             count_problem=count_problem,
         )
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Return the bytes of recorded calls that wait for the store."""
+        return self._journal.waiting_bytes
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Return how many calls were not recorded, by reason."""
+        failed = {"failed": self._ledger.failures} if self._ledger.failures else {}
+        return self._journal.lost | failed
 
     def start(self) -> None:
         """Begin to hand over what is recorded."""
