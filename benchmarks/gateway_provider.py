@@ -1,7 +1,7 @@
 """A provider that answers at once: what a gateway costs beside it is the gateway's own.
 
 It reads no JSON: a request that has `"stream":true` gets 22 chunks in one piece, all others 1 kB.
-Run as `python provider.py PORT`.
+Run as `python gateway_provider.py PORT`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The least that a proxy in Python can do: pass each request on, and its answer back.
 
 No key, no JSON, no cache, no record: the floor that the gateway is measured beside, in the same run
-and with the same libraries. Run as `python bare.py PORT BASE_URL`.
+and with the same libraries. Run as `python gateway_bare.py PORT BASE_URL`.
 """
 
 from __future__ import annotations
