@@ -123,7 +123,11 @@ class Flow:
         call.cache = "MISS"
         key = exchange.key = exchange.key_for(targets[0], exchange.request)
         if exchange.shape.name == EMBEDDINGS:
+            whole = exchange.request
             entry = await self._by_input.prepare(exchange, targets[0])
+            if exchange.request is not whole:
+                # Another provider's vectors would mean something else than those that are known.
+                targets = targets[:1]
         else:
             entry = None if wishes.no_cache else await self._cache.find(key)
         if wishes.no_cache:
