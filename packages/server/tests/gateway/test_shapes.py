@@ -144,6 +144,23 @@ def test_interleaved_tool_calls_are_put_together_by_their_index() -> None:
     ]
 
 
+@pytest.mark.parametrize("index", [{}, {"index": 0}])
+def test_calls_of_different_ids_are_different_calls(index: dict[str, int]) -> None:
+    """Some providers send each call whole, and all of them with the index 0 or none."""
+    calls = [
+        {**index, "id": name, "type": "function", "function": {"name": name, "arguments": "{}"}}
+        for name in "abc"
+    ]
+
+    assembly = assembled(
+        STREAMING["openai.chat"], *_chat(*[{"tool_calls": [call]} for call in calls])
+    )
+
+    assert assembly.complete
+    assert [call["id"] for call in assembly.answer().tool_calls] == ["a", "b", "c"]
+    assert {call["arguments"] for call in assembly.answer().tool_calls} == {"{}"}
+
+
 def _chat(*deltas: dict[str, Any], reason: str | None = "stop") -> list[bytes]:
     choices: list[dict[str, Any]] = [
         {"index": 0, "delta": delta, "finish_reason": None} for delta in deltas

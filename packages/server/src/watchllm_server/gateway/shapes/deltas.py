@@ -14,6 +14,7 @@ from watchllm_server.gateway.shapes.sse import MalformedStreamError
 _WHOLE: Final = frozenset({"role", "id", "type", "name", "format", "object", "finish_reason"})
 # Lists whose objects come in pieces and say which they continue; all other lists just grow.
 _INDEXED: Final = frozenset({"tool_calls", "reasoning_details"})
+_DIFFERENT: Final = 2
 
 
 class _Text(list[str]):
@@ -83,7 +84,7 @@ def _merged_list(name: str, old: Any, new: list[Any]) -> Any:
         if not isinstance(old, _Indexed):
             raise MalformedStreamError(f"{name!r} was no list before.")
         for place, each in enumerate(new):
-            merge(old.setdefault(int(each.get("index", place)), {}), each)
+            merge(old.setdefault(_index(old, each, place), {}), each)
         return old
     if old is None:
         return new
@@ -91,3 +92,13 @@ def _merged_list(name: str, old: Any, new: list[Any]) -> Any:
         raise MalformedStreamError(f"{name!r} was no list before.")
     old.extend(new)
     return old
+
+
+def _index(known: _Indexed, piece: dict[str, Any], place: int) -> int:
+    """Return which of the known objects a piece continues.
+
+    Some providers give every tool call the index 0: another id is another call.
+    """
+    index = int(piece.get("index", place))
+    ids = {known.get(index, {}).get("id"), piece.get("id")} - {None, ""}
+    return index if len(ids) < _DIFFERENT else max(known) + 1
