@@ -100,7 +100,8 @@ class Disk:
             self._writer.execute(f"PRAGMA journal_size_limit = {4_000_000}")
             if version == 0:
                 self._writer.executescript(f"BEGIN;{_SCHEMA}COMMIT;")
-            self._reader = self._connect()
+            # Where nothing may wait, a file that another program has locked is a miss.
+            self._reader = self._connect(wait=0)
         except BaseException:
             self._writer.close()
             raise
@@ -111,8 +112,11 @@ class Disk:
             raise sqlite3.DatabaseError(_OTHER_VERSION)
         return found
 
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, timeout=5, isolation_level=None, check_same_thread=False)
+    def _connect(self, wait: float = 5.0) -> sqlite3.Connection:
+        """Open the file; what finds it locked waits so many seconds, and then fails."""
+        return sqlite3.connect(
+            self._path, timeout=wait, isolation_level=None, check_same_thread=False
+        )
 
     def set_aside(self) -> None:
         """Keep a damaged file beside an empty one that takes its place. The writer calls it."""
