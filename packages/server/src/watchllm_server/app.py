@@ -35,6 +35,7 @@ from watchllm_server.observability import CountedLosses, MeasuredStore, Metrics
 from watchllm_server.own_prices import OwnPrices
 from watchllm_server.pages.routes import Pages
 from watchllm_server.pricing import Prices
+from watchllm_server.redaction import redaction_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -132,6 +133,9 @@ def create_app(
             commit,
             _cost_at_once(pricing),
             clock,
+            redactions=lambda: {
+                project.id: redaction_of(project.redact) for project in metadata.projects()
+            },
             body_seconds=settings.body_seconds,
             own=_names_under_v1(routes),
             count_problem=metrics.problem,

@@ -49,6 +49,7 @@ def test_a_model_leads_to_its_provider(
     start: Callable[..., Running],
     upstream: Upstream,
     other_upstream: Upstream,
+    *,
     model: str,
     headers: dict[str, str],
     place: str,

@@ -13,21 +13,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import prompt_call
 from watchllm_server.clock import SystemClock
-from watchllm_server.errors import Problem
+from watchllm_server.errors import MetadataUnavailableError, Problem
 from watchllm_server.gateway.journal import Journal
 from watchllm_server.ingest.commit import GroupCommit
 from watchllm_server.query.events import page_of_events
 from watchllm_server.query.filter import Filter
+from watchllm_server.redaction import redaction_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from watchllm_server.pricing import Prices
+    from watchllm_server.redaction import Redaction
     from watchllm_server.rows import Row
     from watchllm_server.store.embedded import EmbeddedStore
 
 _PLENTY = 100_000_000
+
+
+def known() -> dict[str, Redaction | None]:
+    """Return the one project there is, in whose events nothing is replaced."""
+    return {"p": None}
 
 
 class Shelf:
@@ -39,7 +46,7 @@ class Shelf:
         self.refused: set[str] = set()
         self.asked = 0
 
-    async def add(self, rows: Sequence[Row], size: int) -> None:
+    async def add(self, rows: Sequence[Row], size: int, redaction: Redaction | None = None) -> None:
         self.asked += 1
         ids = [row.event_id for row in rows]
         if self.away or self.refused.intersection(ids):
@@ -60,7 +67,7 @@ def files(folder: Path) -> list[str]:
 def test_what_is_written_is_handed_over_once_and_removed(tmp_path: Path) -> None:
     """Lines reach the store in their order, and their file goes when the store has them."""
     shelf = Shelf()
-    journal = Journal(tmp_path, shelf, capacity=_PLENTY)
+    journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known)
     for number in range(100):
         assert journal.append(line(f"e{number}"))
     assert len(files(tmp_path)) == 1
@@ -76,7 +83,7 @@ def test_what_is_written_is_handed_over_once_and_removed(tmp_path: Path) -> None
 def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     """Nobody else on the machine reads the prompts that wait."""
     folder = tmp_path / "journal"
-    Journal(folder, Shelf(), capacity=_PLENTY).append(line("e1"))
+    Journal(folder, Shelf(), capacity=_PLENTY, redactions=known).append(line("e1"))
 
     modes = [path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())]
     assert modes == [0, 0]
@@ -86,13 +93,13 @@ def test_while_the_store_is_away_lines_wait_and_then_arrive(tmp_path: Path) -> N
     """A store that is away loses nothing, also across a start, and each line arrives once."""
     shelf = Shelf()
     shelf.away = True
-    journal = Journal(tmp_path, shelf, capacity=_PLENTY, segment_bytes=1_000)
+    journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known, segment_bytes=1_000)
     for number in range(20):
         assert journal.append(line(f"e{number:02}"))
         assert not asyncio.run(journal.hand_over())
 
     shelf.away = False
-    again = Journal(tmp_path, shelf, capacity=_PLENTY)
+    again = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known)
     again.append(line("later"))
     while not asyncio.run(again.hand_over()):
         pass
@@ -105,7 +112,7 @@ def test_a_store_that_is_away_is_asked_once_a_round(tmp_path: Path) -> None:
     """A large backlog does not become a storm of inserts that fail."""
     shelf = Shelf()
     shelf.away = True
-    journal = Journal(tmp_path, shelf, capacity=_PLENTY, segment_bytes=1)
+    journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known, segment_bytes=1)
     for number in range(50):
         journal.append(line(f"e{number}"))
 
@@ -119,7 +126,7 @@ def test_what_the_store_never_takes_keeps_nothing_else_from_it(tmp_path: Path) -
     """One file that always fails stays behind; every other, also a later one, arrives."""
     shelf = Shelf()
     shelf.refused = {"e3"}
-    journal = Journal(tmp_path, shelf, capacity=_PLENTY, segment_bytes=1)
+    journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known, segment_bytes=1)
     for number in range(8):
         journal.append(line(f"e{number}"))
     # Files go one by one after a refusal, so that so many rounds are enough for all.
@@ -139,7 +146,7 @@ def test_beyond_its_capacity_events_are_dropped_and_counted(
     """The disk is bounded: what comes beyond is counted, and there is room again later."""
     one = line("e1")
     shelf = Shelf()
-    journal = Journal(tmp_path, shelf, capacity=3 * (len(one) + 1))
+    journal = Journal(tmp_path, shelf, capacity=3 * (len(one) + 1), redactions=known)
 
     taken = [journal.append(line(f"e{number}")) for number in range(25)]
 
@@ -158,7 +165,7 @@ def test_a_damaged_line_is_counted_and_costs_no_other(tmp_path: Path, cut: bytes
     (tmp_path / "0000000000000007.jsonl").write_bytes(line("e1") + b"\n" + line("e2") + b"\n" + cut)
     (tmp_path / "notes.jsonl").write_bytes(b"not ours")
     shelf = Shelf()
-    journal = Journal(tmp_path, shelf, capacity=_PLENTY)
+    journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known)
     journal.append(line("e3"))
 
     assert asyncio.run(journal.hand_over())
@@ -173,7 +180,7 @@ import json, sys
 from pathlib import Path
 from watchllm_server.gateway.journal import Journal
 
-journal = Journal(Path(sys.argv[1]), None, capacity=10**9, segment_bytes=20_000)
+journal = Journal(Path(sys.argv[1]), None, capacity=10**9, redactions=dict, segment_bytes=20_000)
 event = json.loads(sys.argv[2])
 for number in range(10**9):
     event["event_id"] = f"e{number}"
@@ -199,7 +206,7 @@ def test_a_process_that_is_killed_loses_no_line_that_it_wrote(tmp_path: Path, en
     writer.stdout.close()
     shelf = Shelf()
 
-    assert asyncio.run(Journal(tmp_path, shelf, capacity=_PLENTY).hand_over())
+    assert asyncio.run(Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known).hand_over())
 
     # At most one more was written than the process could say.
     assert shelf.ids[: len(written)] == written
@@ -212,7 +219,7 @@ from pathlib import Path
 from watchllm_server.gateway.journal import Journal
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
-journal = Journal(Path(sys.argv[1]), None, capacity=10**9)
+journal = Journal(Path(sys.argv[1]), None, capacity=10**9, redactions=dict)
 print([journal.append(sys.argv[2].encode()) for _ in range(5)], journal.lost)
 """
 
@@ -253,13 +260,15 @@ def test_an_end_between_the_answer_and_the_removal_stores_nothing_twice(
     class Killed:
         """The store takes the rows, and then the process ends."""
 
-        async def add(self, rows: Sequence[Row], size: int) -> None:
-            await commit.add(rows, size)
+        async def add(
+            self, rows: Sequence[Row], size: int, redaction: Redaction | None = None
+        ) -> None:
+            await commit.add(rows, size, redaction)
             raise KeyboardInterrupt
 
     commit.start()
     try:
-        journal = Journal(tmp_path, Killed(), capacity=_PLENTY)
+        journal = Journal(tmp_path, Killed(), capacity=_PLENTY, redactions=lambda: {project: None})
         for number in range(10):
             event = prompt_call(event_id=f"{project}-{number}", project_id=project)
             journal.append(json.dumps(event).encode())
@@ -267,7 +276,11 @@ def test_an_end_between_the_answer_and_the_removal_stores_nothing_twice(
             asyncio.run(journal.hand_over())
         assert len(files(tmp_path)) == 1
 
-        assert asyncio.run(Journal(tmp_path, commit, capacity=_PLENTY).hand_over())
+        assert asyncio.run(
+            Journal(
+                tmp_path, commit, capacity=_PLENTY, redactions=lambda: {project: None}
+            ).hand_over()
+        )
     finally:
         commit.close()
 
@@ -294,7 +307,7 @@ def test_rounds_wait_longer_while_the_store_is_away(tmp_path: Path) -> None:
         await asyncio.sleep(0)
 
     async def run() -> None:
-        journal = Journal(tmp_path, shelf, capacity=_PLENTY, pause=pause)
+        journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known, pause=pause)
         journal.append(line("e1"))
         journal.start()
         await done.wait()
@@ -311,7 +324,7 @@ def test_closing_hands_over_what_is_there(tmp_path: Path) -> None:
     shelf = Shelf()
 
     async def run() -> None:
-        journal = Journal(tmp_path, shelf, capacity=_PLENTY)
+        journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known)
         journal.start()
         journal.append(line("e1"))
         await journal.close()
@@ -325,11 +338,13 @@ def test_closing_does_not_wait_for_a_store_that_hangs(tmp_path: Path) -> None:
     """A store that never answers keeps no server from ending: the file waits for the next start."""
 
     class Hanging:
-        async def add(self, rows: Sequence[Row], size: int) -> None:
+        async def add(
+            self, rows: Sequence[Row], size: int, redaction: Redaction | None = None
+        ) -> None:
             await asyncio.Event().wait()
 
     async def run() -> None:
-        journal = Journal(tmp_path, Hanging(), capacity=_PLENTY)
+        journal = Journal(tmp_path, Hanging(), capacity=_PLENTY, redactions=known)
         journal.start()
         journal.append(line("e1"))
         await journal.close()
@@ -347,7 +362,7 @@ def test_a_large_backlog_takes_little_memory(tmp_path: Path) -> None:
     shelf = Shelf()
     tracemalloc.start()
     try:
-        journal = Journal(tmp_path, shelf, capacity=_PLENTY)
+        journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known)
         assert asyncio.run(journal.hand_over())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -355,3 +370,44 @@ def test_a_large_backlog_takes_little_memory(tmp_path: Path) -> None:
 
     assert len(shelf.ids) == 160
     assert peak < 12_000_000
+
+
+def test_events_are_redacted_as_their_project_says(tmp_path: Path) -> None:
+    """Each project's events go with its own redaction, and those of a project that is no more go
+    nowhere.
+    """
+    taken: list[tuple[str, Redaction | None]] = []
+
+    class Noted:
+        async def add(
+            self, rows: Sequence[Row], size: int, redaction: Redaction | None = None
+        ) -> None:
+            taken.extend((row.event_id, redaction) for row in rows)
+
+    on = redaction_of("on")
+    journal = Journal(
+        tmp_path, Noted(), capacity=_PLENTY, redactions=lambda: {"open": None, "shut": on}
+    )
+    for number, project in enumerate(["open", "shut", "gone", "open"]):
+        event = prompt_call(event_id=f"e{number}", project_id=project)
+        journal.append(json.dumps(event).encode())
+
+    assert asyncio.run(journal.hand_over())
+    assert on is not None
+    assert sorted(taken, key=lambda each: each[0]) == [("e0", None), ("e1", on), ("e3", None)]
+    assert files(tmp_path) == []
+
+
+def test_events_wait_while_nobody_knows_how_to_redact_them(tmp_path: Path) -> None:
+    """When the database of projects is away, nothing is stored and nothing is lost."""
+
+    def away() -> dict[str, Redaction | None]:
+        raise MetadataUnavailableError("It is away.")
+
+    shelf = Shelf()
+    journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=away)
+    journal.append(line("e1"))
+
+    assert not asyncio.run(journal.hand_over())
+    assert asyncio.run(Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known).hand_over())
+    assert shelf.ids == ["e1"]

@@ -20,13 +20,14 @@ import msgspec
 from msgspec import Raw
 
 from watchllm_server.calls import read_call
-from watchllm_server.errors import Problem
+from watchllm_server.errors import MetadataUnavailableError, Problem
 from watchllm_server.events import FaultyEventError, read_event
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from watchllm_server.redaction import Redaction
     from watchllm_server.rows import Row
 
 _log = logging.getLogger(__name__)
@@ -44,8 +45,8 @@ _SLICE = 16
 class Commit(Protocol):
     """What stores rows."""
 
-    async def add(self, rows: Sequence[Row], size: int) -> None:
-        """Return once the rows are on disk; raise Problem when they could not be stored."""
+    async def add(self, rows: Sequence[Row], size: int, redaction: Redaction | None = None) -> None:
+        """Return once the rows are on disk, redacted; raise Problem when they are not stored."""
         ...
 
 
@@ -68,6 +69,9 @@ class Journal:
     `capacity` bounds the bytes on disk: what comes beyond it is dropped and counted. `pause` waits
     for so many seconds between two looks at what has been written. The directory belongs to one
     journal at a time; what an earlier one left there is handed over first.
+
+    `redactions` is asked on a thread for what is replaced in the events of each project there is;
+    what is recorded of a project that is no more goes no further. Files hold events as they were.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Journal:
         commit: Commit,
         *,
         capacity: int,
+        redactions: Callable[[], Mapping[str, Redaction | None]],
         segment_bytes: int = _SEGMENT_BYTES,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -83,6 +88,7 @@ class Journal:
         self._directory = directory
         self._commit = commit
         self._capacity = capacity
+        self._redactions = redactions
         self._segment_bytes = segment_bytes
         self._pause = pause
         left = sorted(p for p in directory.glob(f"*{_SUFFIX}") if p.stem.isdecimal())
@@ -184,21 +190,16 @@ class Journal:
 
     async def _store(self, group: list[_Segment]) -> bool:
         """Hand over the first files, and remove them when the store has taken them."""
-        texts = await asyncio.to_thread(lambda: [_read(segment.path) for segment in group])
-        rows: list[Row] = []
-        damaged = 0
-        for text in texts:
-            lines = iter(text.splitlines(keepends=True))
-            while part := list(islice(lines, _SLICE)):
-                read = [_row(line) for line in part]
-                rows += [row for row in read if row is not None]
-                damaged += read.count(None)
-                await asyncio.sleep(0)
-        if rows:
-            try:
-                await self._commit.add(rows, sum(map(len, texts)))
-            except Problem:
-                return False
+        try:
+            texts, redactions = await asyncio.to_thread(self._read, group)
+        except MetadataUnavailableError:
+            return False
+        rows, damaged = await _rows_of(texts, redactions)
+        try:
+            for redaction, some in rows.items():
+                await self._commit.add(some, sum(map(len, texts)) // len(rows), redaction)
+        except Problem:
+            return False
         for segment in group:
             segment.path.unlink(missing_ok=True)
             self._waiting.popleft()
@@ -206,6 +207,11 @@ class Journal:
         if damaged:
             self._lose("damaged", damaged)
         return True
+
+    def _read(
+        self, group: Sequence[_Segment]
+    ) -> tuple[list[bytes], Mapping[str, Redaction | None]]:
+        return [_text_of(segment.path) for segment in group], self._redactions()
 
     def _begin(self) -> tuple[int, _Segment]:
         path = self._directory / f"{self._number + 1:016d}{_SUFFIX}"
@@ -245,11 +251,29 @@ def _write(descriptor: int, size: int, data: bytes) -> None:
         raise
 
 
-def _read(path: Path) -> bytes:
+def _text_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
+
+
+async def _rows_of(
+    texts: Sequence[bytes], redactions: Mapping[str, Redaction | None]
+) -> tuple[dict[Redaction | None, list[Row]], int]:
+    """Return the rows of files by how they are redacted, and the number of damaged lines."""
+    rows: dict[Redaction | None, list[Row]] = {}
+    damaged = 0
+    for text in texts:
+        lines = iter(text.splitlines(keepends=True))
+        while part := list(islice(lines, _SLICE)):
+            for row in map(_row, part):
+                if row is None:
+                    damaged += 1
+                elif row.project_id in redactions:
+                    rows.setdefault(redactions[row.project_id], []).append(row)
+            await asyncio.sleep(0)
+    return rows, damaged
 
 
 def _row(line: bytes) -> Row | None:

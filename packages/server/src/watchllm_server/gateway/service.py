@@ -18,7 +18,7 @@ from watchllm_server.gateway.routes import Gateway
 from watchllm_server.gateway.shapes import SHAPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from decimal import Decimal
     from pathlib import Path
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from watchllm_server.gateway.journal import Commit
     from watchllm_server.gateway.providers.base import Credentials, Providers
     from watchllm_server.limits import Limiter
+    from watchllm_server.redaction import Redaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class GatewayService:
     """Make a gateway of its parts. `start` and `close` it on the event loop that it serves on.
 
     `keys` finds the project that a key opens; `commit` stores what is recorded; `cost` returns the
-    price of a project's call at once, or None.
+    price of a project's call at once, or None; `redactions` what is
+    replaced in the events of each project.
     """
 
     def __init__(
@@ -64,12 +66,15 @@ class GatewayService:
         cost: Callable[[rows.Call, str], Decimal | None],
         clock: Clock,
         *,
+        redactions: Callable[[], Mapping[str, Redaction | None]],
         body_seconds: float,
         own: frozenset[str],
         count_problem: Callable[[str], None],
     ) -> None:
         self._client = Client()
-        self._journal = Journal(parts.journal, commit, capacity=parts.journal_bytes)
+        self._journal = Journal(
+            parts.journal, commit, capacity=parts.journal_bytes, redactions=redactions
+        )
         self._ledger = Ledger(self._journal, parts.limiter, cost)
         registry = Registry(parts.providers, parts.credentials)
         asker = Asker(self._client, clock)
