@@ -21,8 +21,10 @@ from starlette.testclient import TestClient
 from watchllm_server.address import parse_address
 from watchllm_server.app import create_app
 from watchllm_server.clock import SystemClock
+from watchllm_server.credentials import ProjectKeys
 from watchllm_server.metadata import Metadata
 from watchllm_server.pricing import Prices
+from watchllm_server.secrets import Secret
 from watchllm_server.settings import load_settings
 from watchllm_server.store.clickhouse import ClickHouseStore
 from watchllm_server.store.embedded import EmbeddedStore
@@ -171,7 +173,13 @@ def prices() -> Prices:
 @pytest.fixture(scope="session")
 def app(store: EmbeddedStore, metadata: Metadata, prices: Prices) -> ASGIApp:
     """Wire the application as the server does."""
-    return create_app(load_settings({}), store=store, metadata=metadata, prices=prices)
+    return create_app(
+        load_settings({}),
+        store=store,
+        metadata=metadata,
+        prices=prices,
+        provider_keys=ProjectKeys(metadata, Secret(b"s" * 32)),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from watchllm_server.redaction import OFF, ON, KindName
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PROJECT: Final = "/v1/admin/projects/{project_id}"
-_WRONG_BODY: Final = (400, 413, 415)
-_TIME: Final = {"type": "string", "format": "date-time"}
+PROJECT: Final = "/v1/admin/projects/{project_id}"
+WRONG_BODY: Final = (400, 413, 415)
+TIME: Final = {"type": "string", "format": "date-time"}
 _NO_TIME: Final = {"type": ["string", "null"], "format": "date-time"}
 _COUNT: Final = {"type": ["integer", "null"], "minimum": 0}
 _REDACT: Final = {
@@ -45,7 +45,7 @@ _RATE: Final = {
 }
 
 
-def _object(
+def object_of(
     description: str, properties: dict[str, Any], required: tuple[str, ...] | None = None
 ) -> dict[str, Any]:
     """Return the schema of an object of these properties, by default with all of them."""
@@ -58,9 +58,10 @@ def _object(
     }
 
 
-def _list_of(name: str, field: str) -> dict[str, Any]:
+def list_of(name: str, field: str) -> dict[str, Any]:
+    """Return the schema of an answer that has a list of objects of one schema."""
     items = {"$ref": f"#/components/schemas/{name}"}
-    return _object(f"A list of {field}.", {field: {"type": "array", "items": items}})
+    return object_of(f"A list of {field}.", {field: {"type": "array", "items": items}})
 
 
 _KEY: Final = {
@@ -69,12 +70,12 @@ _KEY: Final = {
     "name": {"type": "string"},
     "scopes": {"type": "array", "items": {"enum": list(SCOPES)}},
     "rate_limit": _COUNT,
-    "created_at": _TIME,
+    "created_at": TIME,
     "last_used_at": _NO_TIME,
     "revoked_at": _NO_TIME,
 }
 SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
-    "NewProject": _object(
+    "NewProject": object_of(
         "A project to be made; its id is made from its name unless it is given.",
         {
             "name": {**_NAME, "minLength": 1},
@@ -84,17 +85,17 @@ SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
         },
         ("name",),
     ),
-    "ProjectChange": _object(
+    "ProjectChange": object_of(
         "Settings of a project. What is left out stays as it is.",
         {"retention_days": _DAYS, "redact": _REDACT},
         (),
     ),
-    "NewKey": _object(
+    "NewKey": object_of(
         "A key to be made; without scopes it may do all but administer.",
         {"name": _NAME, "scopes": _SCOPES, "rate_limit": _RATE},
         (),
     ),
-    "NewErasure": _object(
+    "NewErasure": object_of(
         "Whose events are to be erased: a user or a run, one of them.",
         {
             name: {"type": ["string", "null"], "minLength": 1, "maxLength": 20_000}
@@ -102,36 +103,36 @@ SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
         },
         (),
     ),
-    "NewBackup": _object(
+    "NewBackup": object_of(
         "A file of the server's machine that does not exist yet.", {"path": {"type": "string"}}
     ),
-    "Project": _object(
+    "Project": object_of(
         "A project.",
         {
             "id": {"type": "string"},
             "name": {"type": "string"},
-            "created_at": _TIME,
+            "created_at": TIME,
             "retention_days": _COUNT,
             "redact": _REDACT,
         },
     ),
-    "ProjectsAnswer": _list_of("Project", "projects"),
-    "Key": _object("A key without its secret.", _KEY),
-    "KeyWithSecret": _object(
+    "ProjectsAnswer": list_of("Project", "projects"),
+    "Key": object_of("A key without its secret.", _KEY),
+    "KeyWithSecret": object_of(
         "A new key. Its secret is shown this once.", {**_KEY, "secret": {"type": "string"}}
     ),
-    "KeysAnswer": _list_of("Key", "keys"),
-    "Erasure": _object(
+    "KeysAnswer": list_of("Key", "keys"),
+    "Erasure": object_of(
         "That events were erased; whose they were is told by a hash alone.",
         {
             "reason": {"enum": ["user", "run", "project"]},
             "subject_sha256": {"type": "string"},
             "erased_events": {"type": "integer", "minimum": 0},
-            "created_at": _TIME,
+            "created_at": TIME,
         },
     ),
-    "ErasuresAnswer": _list_of("Erasure", "erasures"),
-    "BackupAnswer": _object(
+    "ErasuresAnswer": list_of("Erasure", "erasures"),
+    "BackupAnswer": object_of(
         "A backup that was written.",
         {"path": {"type": "string"}, "bytes": {"type": "integer", "minimum": 0}},
     ),
@@ -144,43 +145,43 @@ ADMIN_OPERATIONS: Final = (
     ),
     Operation(
         "post", "/v1/admin/projects", "createProject", "Create a project.",
-        answer="Project", body="NewProject", problems=_WRONG_BODY, admits="admin", status=201,
+        answer="Project", body="NewProject", problems=WRONG_BODY, admits="admin", status=201,
     ),
     Operation(
-        "patch", _PROJECT, "changeProject",
+        "patch", PROJECT, "changeProject",
         "Change how long a project's events are kept, and what is replaced in those to come.",
-        answer="Project", body="ProjectChange", problems=(*_WRONG_BODY, 404), admits="admin",
+        answer="Project", body="ProjectChange", problems=(*WRONG_BODY, 404), admits="admin",
     ),
     Operation(
-        "delete", _PROJECT, "deleteProject", "Remove a project with its keys and all its events.",
+        "delete", PROJECT, "deleteProject", "Remove a project with its keys and all its events.",
         answer="Erasure", problems=(404,), admits="admin",
     ),
     Operation(
-        "get", f"{_PROJECT}/keys", "listKeys", "List a project's keys, the oldest first.",
+        "get", f"{PROJECT}/keys", "listKeys", "List a project's keys, the oldest first.",
         answer="KeysAnswer", problems=(404,), admits="admin",
     ),
     Operation(
-        "post", f"{_PROJECT}/keys", "createKey", "Create a key and answer its secret, this once.",
-        answer="KeyWithSecret", body="NewKey", problems=(*_WRONG_BODY, 404), admits="admin",
+        "post", f"{PROJECT}/keys", "createKey", "Create a key and answer its secret, this once.",
+        answer="KeyWithSecret", body="NewKey", problems=(*WRONG_BODY, 404), admits="admin",
         status=201,
     ),
     Operation(
-        "delete", f"{_PROJECT}/keys/{{key_id}}", "revokeKey",
+        "delete", f"{PROJECT}/keys/{{key_id}}", "revokeKey",
         "End a key for good: this process refuses it from now on, others within a second.",
         answer="Key", problems=(404,), admits="admin",
     ),
     Operation(
-        "get", f"{_PROJECT}/erasures", "listErasures", "List what was erased, the newest 100.",
+        "get", f"{PROJECT}/erasures", "listErasures", "List what was erased, the newest 100.",
         answer="ErasuresAnswer", problems=(404,), admits="admin",
     ),
     Operation(
-        "post", f"{_PROJECT}/erasures", "erase",
+        "post", f"{PROJECT}/erasures", "erase",
         "Erase the events of a user or a run: once answered, no other answer knows them.",
-        answer="Erasure", body="NewErasure", problems=(*_WRONG_BODY, 404), admits="admin",
+        answer="Erasure", body="NewErasure", problems=(*WRONG_BODY, 404), admits="admin",
     ),
     Operation(
         "post", "/v1/admin/backup", "backUp",
         "Write a backup. Only commands of the server's machine that can read its data may.",
-        answer="BackupAnswer", body="NewBackup", problems=_WRONG_BODY, admits="admin",
+        answer="BackupAnswer", body="NewBackup", problems=WRONG_BODY, admits="admin",
     ),
 )  # fmt: skip

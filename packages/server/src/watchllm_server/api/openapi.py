@@ -14,6 +14,7 @@ from watchllm_server.api.admin_openapi import SCHEMAS as ADMIN_SCHEMAS
 from watchllm_server.api.described import Operation
 from watchllm_server.api.event_schema import BATCH, BATCH_ANSWER, ERROR, STORED_EVENT
 from watchllm_server.api.export import MEDIA_TYPES
+from watchllm_server.api.gateway_openapi import GATEWAY_OPERATIONS, GATEWAY_SCHEMAS
 from watchllm_server.api.params import (
     ERROR_PARAMETERS,
     EVENT_PARAMETERS,
@@ -121,6 +122,7 @@ OPERATIONS: Final = (
         answer="Document", problems=(500,), admits="anyone",
     ),
     *ADMIN_OPERATIONS,
+    *GATEWAY_OPERATIONS,
 )  # fmt: skip
 
 
@@ -252,6 +254,7 @@ def _schemas() -> dict[str, Any]:
         "EventQuery": _query_body(),
         "Error": ERROR,
         **ADMIN_SCHEMAS,
+        **GATEWAY_SCHEMAS,
         "Document": {"type": "object", "required": ["openapi", "info", "paths"]},
     }
 

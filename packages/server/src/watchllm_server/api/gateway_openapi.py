@@ -1,0 +1,137 @@
+"""What the OpenAPI document says of the admin API of the gateway."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from watchllm_server.api.admin_openapi import PROJECT, TIME, WRONG_BODY, list_of, object_of
+from watchllm_server.api.described import Operation
+from watchllm_server.api.params import Parameter
+from watchllm_server.limits import Action, Per, Scope, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TEXT: Final = {"type": "string"}
+_DOLLARS: Final = {
+    "description": "US dollars a million tokens.",
+    "anyOf": [{"type": "string"}, {"type": "number"}],
+}
+_NO_DOLLARS: Final = {**_DOLLARS, "anyOf": [*_DOLLARS["anyOf"], {"type": "null"}]}
+_PROVIDER: Final = {"type": "string", "maxLength": 40}
+_MODEL: Final = {"type": "string", "minLength": 1, "maxLength": 200}
+_SUBJECT: Final = {
+    "description": "A key's number or a user's id, * for each apart, empty for the project.",
+    "type": "string",
+    "maxLength": 200,
+}
+_LIMIT: Final = {
+    "scope": {"enum": list(get_args(Scope))},
+    "subject": _SUBJECT,
+    "unit": {"enum": list(get_args(Unit))},
+    "per": {"enum": list(get_args(Per))},
+    "action": {"enum": list(get_args(Action))},
+}
+GATEWAY_SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
+    "NewProviderKey": object_of(
+        "A project's key for a provider, which is encrypted and never answered.",
+        {"api_key": {"type": "string", "minLength": 4, "maxLength": 4_096}},
+    ),
+    "NewPrice": object_of(
+        "A price of a model that wins over the price lists; without a provider, at any.",
+        {
+            "model": _MODEL,
+            "input": _DOLLARS,
+            "output": _DOLLARS,
+            "cached_input": _NO_DOLLARS,
+            "provider": _PROVIDER,
+        },
+        ("model", "input", "output"),
+    ),
+    "NewLimit": object_of(
+        "A limit of what calls may use, by default the whole project's, which refuses more.",
+        {**_LIMIT, "amount": {"anyOf": [{"type": "string"}, {"type": "number"}]}},
+        ("unit", "per", "amount"),
+    ),
+    "ProviderKey": object_of(
+        "That a project has a key for a provider.",
+        {
+            "provider": _TEXT,
+            "ending": {"type": "string", "maxLength": 4},
+            "set_at": TIME,
+            "is_readable": {"type": "boolean"},
+        },
+    ),
+    "ProviderKeysAnswer": list_of("ProviderKey", "providers"),
+    "Price": object_of(
+        "A price that was set, in US dollars a million tokens.",
+        {
+            "provider": _TEXT,
+            "model": _TEXT,
+            "input": _TEXT,
+            "output": _TEXT,
+            "cached_input": {"type": ["string", "null"]},
+            "set_at": TIME,
+        },
+    ),
+    "PricesAnswer": list_of("Price", "prices"),
+    "Limit": object_of("A limit of what calls may use.", {**_LIMIT, "amount": _TEXT}),
+    "LimitsAnswer": list_of("Limit", "limits"),
+    "RemovedAnswer": object_of("That it was removed.", {"removed": {"const": True}}),
+}
+GATEWAY_OPERATIONS: Final = (
+    Operation(
+        "get", f"{PROJECT}/providers", "listProviderKeys",
+        "List for which providers a project has a key; never a key.",
+        answer="ProviderKeysAnswer", problems=(404,), admits="admin",
+    ),
+    Operation(
+        "put", f"{PROJECT}/providers/{{provider}}", "putProviderKey",
+        "Store a project's key for a provider; requests use it from now on.",
+        answer="ProviderKey", body="NewProviderKey", problems=(*WRONG_BODY, 404), admits="admin",
+    ),
+    Operation(
+        "delete", f"{PROJECT}/providers/{{provider}}", "removeProviderKey",
+        "Remove a project's key for a provider.",
+        answer="RemovedAnswer", problems=(400, 404), admits="admin",
+    ),
+    Operation(
+        "get", f"{PROJECT}/prices", "listPrices", "List the prices that were set for a project.",
+        answer="PricesAnswer", problems=(404,), admits="admin",
+    ),
+    Operation(
+        "put", f"{PROJECT}/prices", "putPrice",
+        "Set a project's price of a model, for the calls that are recorded from now on.",
+        answer="Price", body="NewPrice", problems=(*WRONG_BODY, 404), admits="admin",
+    ),
+    Operation(
+        "delete", f"{PROJECT}/prices", "removePrice",
+        "Remove a project's price of a model, so that the lists count again.",
+        answer="RemovedAnswer", problems=(400, 404), admits="admin",
+        parameters={
+            "model": Parameter("text", "The model."),
+            "provider": Parameter("text", "The provider, if the price is one for it alone."),
+        },
+    ),
+    Operation(
+        "get", f"{PROJECT}/limits", "listLimits", "List the limits of a project.",
+        answer="LimitsAnswer", problems=(404,), admits="admin",
+    ),
+    Operation(
+        "put", f"{PROJECT}/limits", "putLimit",
+        "Set a limit, in place of the one of the same kind; it counts within a second.",
+        answer="Limit", body="NewLimit", problems=(*WRONG_BODY, 404), admits="admin",
+    ),
+    Operation(
+        "delete", f"{PROJECT}/limits", "removeLimit",
+        "Remove a limit, named as it was set but for its amount.",
+        answer="RemovedAnswer", problems=(400, 404), admits="admin",
+        parameters={
+            "unit": Parameter("text", "What is limited.", get_args(Unit)),
+            "per": Parameter("text", "In which time.", get_args(Per)),
+            "scope": Parameter("text", "Whose use is counted.", get_args(Scope), "project"),
+            "subject": Parameter("text", "The key's number or the user's id."),
+            "action": Parameter("text", "What happens beyond it.", get_args(Action), "refuse"),
+        },
+    ),
+)  # fmt: skip
