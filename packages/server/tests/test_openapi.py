@@ -17,6 +17,8 @@ from starlette.testclient import TestClient
 from test_isolation import routes_of
 from watchllm_server.api.openapi import OPERATIONS, document
 from watchllm_server.app import create_app
+from watchllm_server.credentials import ProjectKeys
+from watchllm_server.secrets import Secret
 from watchllm_server.settings import load_settings
 
 if TYPE_CHECKING:
@@ -103,7 +105,8 @@ def test_every_route_that_reads_or_administers_is_described(app: ASGIApp) -> Non
 def guarded(store: EmbeddedStore, metadata: Metadata, prices: Prices) -> Iterator[TestClient]:
     """Serve the application with a password."""
     configured = load_settings({"WATCHLLM_ADMIN_PASSWORD": PASSWORD})
-    app = create_app(configured, store=store, metadata=metadata, prices=prices)
+    keys = ProjectKeys(metadata, Secret(b"s" * 32))
+    app = create_app(configured, store=store, metadata=metadata, prices=prices, provider_keys=keys)
     with TestClient(app, base_url="http://127.0.0.1:8787") as client:
         yield client
 
