@@ -138,7 +138,7 @@ def create_app(
             },
             body_seconds=settings.body_seconds,
             own=_names_under_v1(routes),
-            count_problem=metrics.problem,
+            counts=metrics,
         )
         _watch(metrics, service)
 

@@ -66,6 +66,12 @@ class Metrics:
             **make,
         )
         self._problems = Counter("problems", "Requests answered with an error.", ["code"], **make)
+        self._calls = Counter(
+            "gateway_calls",
+            "Calls through the gateway, by who answered, what the cache did and how they ended.",
+            ["provider", "cache", "status"],
+            **make,
+        )
         self._queue = Gauge("queue_bytes", "Bytes of batches in hand.", **make)
         self._rows = Gauge("store_rows", "Rows in the store.", **make)
         self._bytes = Gauge("store_bytes", "Bytes of the store on disk.", **make)
@@ -98,6 +104,10 @@ class Metrics:
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request by the pattern of its route."""
         self._requests.labels(method, route, str(status)).observe(seconds)
+
+    def gateway_call(self, provider: str, cache: str, status: str) -> None:
+        """Count a call through the gateway; one that led to no provider has none."""
+        self._calls.labels(provider, cache, status).inc()
 
     def commit(self, rows: int, seconds: float) -> None:
         """Count an insert."""

@@ -37,7 +37,7 @@ class Prices:
         self._find = lru_cache(_KNOWN_MODELS)(find_model)
         self._lines: dict[int, tuple[ModelPrice, _Lines]] = {}
         self.is_warm = False
-        """Whether `warm` has loaded the lists, so that a price takes microseconds."""
+        """Whether the lists are loaded, so that a price takes microseconds."""
 
     def warm(self) -> None:
         """Load the price lists, so that the first call does not wait for them."""
@@ -60,6 +60,7 @@ class Prices:
         if not call.model or len(call.model) > _MAX_NAME:
             return None
         found = self._find(call.model, _provider(call.response_metadata))
+        self.is_warm = True
         if found is None:
             return None
         provider, model = found

@@ -373,9 +373,7 @@ def test_a_large_backlog_takes_little_memory(tmp_path: Path) -> None:
 
 
 def test_events_are_redacted_as_their_project_says(tmp_path: Path) -> None:
-    """Each project's events go with its own redaction, and those of a project that is no more go
-    nowhere.
-    """
+    """Events go with the redaction of their project, and nowhere when that is no more."""
     taken: list[tuple[str, Redaction | None]] = []
 
     class Noted:

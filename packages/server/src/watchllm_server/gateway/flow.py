@@ -222,8 +222,9 @@ class Flow:
         """Answer with a kept answer, in the way that the client asked for."""
         call, shape, asked = exchange.call, exchange.shape, exchange.asked
         call.answer = shape.answer(entry.body)
-        call.saved_usd = entry.cost
         call.provider, call.model = entry.provider, entry.model
+        # The price lists may not have been loaded when it was kept.
+        call.saved_usd = self._relay.price(exchange) if entry.cost is None else entry.cost
         if asked.stream:
             # It is all there: nobody is made to wait for pieces that are not still being made.
             events = shape.chunks(entry.body, include_usage=asked.usage_in_stream)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
+import random
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from watchllm_server.limits import Limiter, Reached
 
 _log = logging.getLogger(__name__)
+_random = random.Random()  # noqa: S311 - seeded by the system; ids, no secrets
 
 MAX_TEXT: Final = 1_000_000
 """Characters that the prompt and the response of an event may have; the rest is cut."""
@@ -51,7 +52,9 @@ class Fault(msgspec.Struct, frozen=True):
 
 def new_id() -> str:
     """Return a UUID of version 7, so that ids sort by time."""
-    number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    # No secret: what must be is that no two are the same. A call of the system would cost more than
+    # all else here, and gives up the interpreter's lock.
+    number = (time.time_ns() // 1_000_000) << 80 | _random.getrandbits(80)
     number = number & ~(0xF << 76) | 0x7 << 76
     number = number & ~(0x3 << 62) | 0x2 << 62
     text = f"{number:032x}"
@@ -181,6 +184,11 @@ def priced(call: Call) -> rows.Call:
         response_metadata=_encode(told),
         cost_estimate_usd=b"0" if call.is_hit else None,
     )
+
+
+def worth(call: Call) -> rows.Call:
+    """Return what the price of a call depends on, as if its answer had not been a kept one."""
+    return msgspec.structs.replace(priced(call), cost_estimate_usd=None)
 
 
 def event_of(call: Call) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from watchllm_server.gateway import headers, rewrite
 from watchllm_server.gateway.exchange import fault
 from watchllm_server.gateway.providers.ask import Question
 from watchllm_server.gateway.providers.client import UpstreamError
-from watchllm_server.gateway.record import Fault, priced
+from watchllm_server.gateway.record import Fault, worth
 from watchllm_server.gateway.stream import UsageFilter, error_event
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Relay:
         plain = reply.header("content-encoding").strip().lower() in ("", "identity")
         if plain and shape.successful(reply.status, body):
             call.answer = shape.answer(body)
-            cost = self._price(exchange)
+            cost = self.price(exchange)
             body = self._finish(exchange, body, cost)
         else:
             body = _without_key(body, target)
@@ -166,7 +166,7 @@ class Relay:
         if call.error is not None:
             await send_error(exchange, caller, call.error)
         elif call.complete:
-            self._keep(exchange, assembly.body(), self._price(exchange))
+            self._keep(exchange, assembly.body(), self.price(exchange))
         await caller.end()
 
     async def _timed(self, exchange: Exchange, reply: Reply) -> AsyncIterator[bytes]:
@@ -226,8 +226,9 @@ class Relay:
             event_id=call.event_id,
         )
 
-    def _price(self, exchange: Exchange) -> float | None:
-        cost = self._cost(priced(exchange.call), exchange.project)
+    def price(self, exchange: Exchange) -> float | None:
+        """Return what the answer costs, or is worth, in US dollars; None while that is unknown."""
+        cost = self._cost(worth(exchange.call), exchange.project)
         return None if cost is None else float(cost)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from watchllm_server.gateway.flow import Flow
 from watchllm_server.gateway.forward import Forward
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from watchllm_server.clock import Clock
     from watchllm_server.gateway.journal import Commit
     from watchllm_server.gateway.providers.base import Credentials, Providers
+    from watchllm_server.gateway.record import Call
     from watchllm_server.limits import Limiter
     from watchllm_server.redaction import Redaction
 
@@ -50,12 +51,37 @@ class GatewayParts:
     credentials: Credentials = field(default_factory=NoCredentials)
 
 
+class Counts(Protocol):
+    """What counts the work of the gateway."""
+
+    def problem(self, code: str) -> None:
+        """Count a request that is answered with an error of ours."""
+        ...
+
+    def gateway_call(self, provider: str, cache: str, status: str) -> None:
+        """Count a call, by who answered, what the cache did and how it ended."""
+        ...
+
+
+class _Counted:
+    """A ledger whose calls are counted."""
+
+    def __init__(self, ledger: Ledger, counts: Counts) -> None:
+        self._ledger = ledger
+        self._counts = counts
+
+    def record(self, call: Call) -> None:
+        """Count a call and write it down."""
+        self._counts.gateway_call(call.provider, call.cache, call.status)
+        self._ledger.record(call)
+
+
 class GatewayService:
     """Make a gateway of its parts. `start` and `close` it on the event loop that it serves on.
 
     `keys` finds the project that a key opens; `commit` stores what is recorded; `cost` returns the
-    price of a project's call at once, or None; `redactions` what is
-    replaced in the events of each project.
+    price of a project's call at once, or None, and `redactions` what is replaced in the events of
+    each project. `counts` is told of each call and each request that is refused.
     """
 
     def __init__(
@@ -69,7 +95,7 @@ class GatewayService:
         redactions: Callable[[], Mapping[str, Redaction | None]],
         body_seconds: float,
         own: frozenset[str],
-        count_problem: Callable[[str], None],
+        counts: Counts,
     ) -> None:
         self._client = Client()
         self._journal = Journal(
@@ -86,7 +112,7 @@ class GatewayService:
                 registry,
                 relay,
                 parts.cache,
-                self._ledger,
+                _Counted(self._ledger, counts),
                 clock,
                 admit=parts.limiter.admit,
             ),
@@ -96,7 +122,7 @@ class GatewayService:
             body_bytes=parts.body_bytes,
             body_seconds=body_seconds,
             own=own,
-            count_problem=count_problem,
+            count_problem=counts.problem,
         )
 
     @property
