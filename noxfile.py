@@ -248,6 +248,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/redaction.py")
     session.run("python", "benchmarks/ingest.py")
     session.run("python", "benchmarks/otlp.py")
+    session.run("python", "benchmarks/gateway.py")
     session.run("python", "benchmarks/kill.py")
     session.run("python", "benchmarks/query.py", "--events", "200000")
 

@@ -58,7 +58,7 @@ def test_a_client_that_asks_for_usage_gets_it(gateway: Running, upstream: Upstre
 
 def test_a_body_passes_byte_for_byte(gateway: Running, upstream: Upstream) -> None:
     """Spaces, the order of names and escapes reach both sides as they were written."""
-    body = b'{ "messages": [{"role":"user","content":"caf\\u00e9"}],\n "model":"gpt-4o", "x": 1.0}'
+    body = b'{ "messages": [{"role":"user","content":"\\u00fcber"}],\n "model":"gpt-4o", "x": 1.0}'
     said = b' {"choices" : [], "usage":null}\n'
     upstream.script = answers(said)
 
