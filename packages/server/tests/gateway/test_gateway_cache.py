@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 from gateways import LONGEST, chat, openai_client
 from upstream import CHAT, STREAM_HEAD, answers, chat_events, chats, chunk, streams
@@ -245,3 +246,27 @@ def test_a_leader_that_goes_away_leaves_its_stream_to_the_others(
 
         assert follower.result(LONGEST) == "Hello there!"
     assert len(upstream.asked) == 1
+
+
+def test_a_follower_whose_leader_goes_away_in_silence_asks_for_itself(
+    gateway: Running, upstream: Upstream
+) -> None:
+    """A leader that leaves before its stream has begun hands the call on; all is recorded whole."""
+    held = upstream.script = Held(upstream, chats("Hello", " there!"))
+
+    with ThreadPoolExecutor(2) as pool:
+        leader = gateway.client()
+        first = pool.submit(
+            lambda: leader.post("/v1/chat/completions", json=chat(stream=True), timeout=0.3)
+        )
+        assert held.begun.wait(LONGEST)
+        follower = pool.submit(gateway.post, **chat())
+        gateway.wait_for_followers(1)
+        assert isinstance(first.exception(LONGEST), httpx2.ReadTimeout)
+        leader.close()
+        gateway.see_all()
+        held.let_go()
+
+        assert follower.result(LONGEST).status_code == 200
+    calls = [gateway.notes.next() for _ in range(2)]
+    assert [call.complete for call in calls if not call.disconnected] == [True]

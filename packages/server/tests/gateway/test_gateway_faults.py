@@ -155,6 +155,20 @@ def test_an_error_in_a_200_is_recorded_as_an_error(gateway: Running, upstream: U
     assert call.error.message == "The engine is overloaded."
 
 
+def test_an_error_in_a_stream_is_recorded_as_an_error(gateway: Running, upstream: Upstream) -> None:
+    """The client's own library raises it, and the record has the provider's words."""
+    error = b'data: {"error": {"message": "The engine is gone.", "type": "server_error"}}\n\n'
+    upstream.script = streams(*chat_events("Hello")[:2], error)
+
+    with pytest.raises(openai.APIError, match="engine is gone"):
+        list(openai_client(gateway).chat.completions.create(**chat(), stream=True))
+
+    call = gateway.notes.next()
+    assert (call.status, call.complete) == ("error", False)
+    assert call.error is not None
+    assert call.error.message == "The engine is gone."
+
+
 @pytest.mark.parametrize("megabytes", [10, 33])
 def test_a_large_answer_comes_whole(gateway: Running, upstream: Upstream, megabytes: int) -> None:
     """Answers of ten megabytes, and of more than is looked into, reach the client unchanged."""

@@ -57,6 +57,12 @@ class Exchange:
         self.call.price_id = target.provider.price_id
         self.call.model = target.model
 
+    def lead(self, leader: Leader[bool, Entry]) -> None:
+        """Note that this asks itself, also after it has waited for another's call in vain."""
+        self.leader, self.following = leader, False
+        self.call.cache = "MISS"
+        self.call.answer, self.call.complete = None, True
+
     def key_for(self, target: Target, request: dict[str, Any]) -> bytes:
         """Return what the answer to a request is kept under.
 
@@ -117,6 +123,13 @@ class Exchange:
 
 def _dollars(amount: float) -> bytes:
     return f"{amount:.12f}".rstrip("0").rstrip(".").encode() or b"0"
+
+
+def without_key(body: bytes, target: Target) -> bytes:
+    """Return an error body without the key that was sent, should the provider have quoted it."""
+    if target.key and (key := target.key.encode()) in body:
+        return body.replace(key, b"[provider key]")
+    return body
 
 
 def fault(status: int, body: bytes) -> Fault:

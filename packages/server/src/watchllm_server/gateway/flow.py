@@ -150,9 +150,7 @@ class Flow:
                 seat if isinstance(seat, Leader) else await self._follow(exchange, caller, seat)
             )
             if leader is not None:
-                exchange.call.cache = "MISS"
-                exchange.following = False
-                exchange.leader = leader
+                exchange.lead(leader)
                 await self._relay.run(exchange, caller, targets)
                 # What did not land is no answer for others: each of them asks for itself.
                 leader.fail()

@@ -10,6 +10,7 @@ import msgspec
 
 from watchllm_server.errors import Problem
 from watchllm_server.gateway import headers
+from watchllm_server.gateway.exchange import without_key
 from watchllm_server.gateway.providers.ask import Question, Trail
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from watchllm_server.gateway.providers.registry import Registry
 
 _OK: Final = 200
+_REFUSED: Final = 400
+_ERROR_BYTES: Final = 1_000_000
 _ANTHROPIC: Final = "anthropic"
 _MODELS: Final = "/models"
 _MODELS_BYTES: Final = 10_000_000
@@ -60,6 +63,10 @@ class Forward:
         try:
             told = headers.returned(reply.headers)
             told.append((b"x-watchllm-provider", target.provider.name.encode()))
+            if reply.status >= _REFUSED:
+                body, _ = await reply.read(_ERROR_BYTES)
+                await caller.whole(reply.status, told, without_key(body, target))
+                return
             if length := reply.header("content-length"):
                 told.append((b"content-length", length.encode()))
             await caller.begin(reply.status, told)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 from watchllm_server.cache.entry import Entry
 from watchllm_server.errors import Problem
 from watchllm_server.gateway import headers, rewrite
-from watchllm_server.gateway.exchange import fault
+from watchllm_server.gateway.exchange import fault, without_key
 from watchllm_server.gateway.providers.ask import Question
 from watchllm_server.gateway.providers.client import UpstreamError
 from watchllm_server.gateway.record import Fault, worth
-from watchllm_server.gateway.stream import UsageFilter, error_event
+from watchllm_server.gateway.stream import UsageFilter, error_event, error_told
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -112,7 +112,7 @@ class Relay:
             cost = self.price(exchange)
             body = self._finish(exchange, body, cost)
         else:
-            body = _without_key(body, target)
+            body = without_key(body, target)
             if reply.status != _OK or plain:
                 call.status, call.error = "error", fault(reply.status, body)
         told = exchange.told(self._clock.monotonic(), cost=cost)
@@ -146,6 +146,7 @@ class Relay:
         call, leader = exchange.call, exchange.leader
         assembly = exchange.shape.assembly()
         usage = UsageFilter() if hide_usage else None
+        suspect = b""
         if leader:
             leader.begin(True)
         try:
@@ -153,6 +154,8 @@ class Relay:
             await caller.begin(_OK, headers.returned(reply.headers) + told)
             async for chunk in self._timed(exchange, reply):
                 assembly.feed(chunk)
+                if b'"error"' in chunk:
+                    suspect = chunk
                 if leader:
                     leader.feed(chunk)
                 piece = chunk if usage is None else usage.feed(chunk)
@@ -165,6 +168,8 @@ class Relay:
             call.complete = assembly.complete
         if call.error is not None:
             await send_error(exchange, caller, call.error)
+        elif not call.complete and (said := error_told(suspect)):
+            call.status, call.error = "error", fault(_OK, said)
         elif call.complete:
             self._keep(exchange, assembly.body(), self.price(exchange))
         await caller.end()
@@ -248,10 +253,3 @@ def _note(exchange: Exchange, error: UpstreamError) -> None:
     call = exchange.call
     call.status = "timeout" if error.kind == "timeout" else "error"
     call.error = Fault(str(error), "gateway_error", f"provider_{error.kind}")
-
-
-def _without_key(body: bytes, target: Target) -> bytes:
-    """Return an error body without the key that was sent, should the provider have quoted it."""
-    if target.key and (key := target.key.encode()) in body:
-        return body.replace(key, b"[provider key]")
-    return body

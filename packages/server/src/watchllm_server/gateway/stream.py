@@ -50,15 +50,30 @@ def _events(whole: bytes) -> list[bytes]:
     return [whole[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
+def _data_of(event: bytes) -> bytes:
+    return b"\n".join(line[5:] for line in event.splitlines() if line.startswith(b"data:"))
+
+
 def _tells_usage_alone(event: bytes) -> bool:
     if not _USAGE.search(event):
         return False
-    lines = [line[5:] for line in event.splitlines() if line.startswith(b"data:")]
     try:
-        data = _decode(b"\n".join(lines))
+        data = _decode(_data_of(event))
     except msgspec.DecodeError:
         return False
     return data.get("choices") == [] and isinstance(data.get("usage"), dict)
+
+
+def error_told(chunk: bytes) -> bytes:
+    """Return the data of the first event that is an error, as providers end streams; else empty."""
+    for event in _events(chunk if _EVENT.search(chunk) else chunk + b"\n\n"):
+        data = _data_of(event)
+        try:
+            if _decode(data).get("error"):
+                return data
+        except msgspec.DecodeError:
+            continue
+    return b""
 
 
 def error_event(shape: str, body: bytes) -> bytes:
