@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 _EVENT: Final = re.compile(rb"(?:\r\n|\n|\r){2}")
+_BLANK: Final = (b"\n\n", b"\r\n\r\n")
 _USAGE: Final = re.compile(rb'"usage"\s*:\s*\{')
 _LONGEST_EVENT: Final = 4_000_000
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -37,11 +38,30 @@ class UsageFilter:
         whole, self._begun = found[:end], found[end:]
         if b'"usage"' not in whole or not _USAGE.search(whole):
             return whole
-        return b"".join(event for event in _events(whole) if not _tells_usage_alone(event))
+        return _without_usage(whole)
 
     def end(self) -> bytes:
         """Return what came after the last whole event."""
         return self._begun
+
+
+def _without_usage(whole: bytes) -> bytes:
+    """Return whole events without those that tell the usage and have no choices."""
+    kept: list[bytes] = []
+    at = 0
+    for match in _USAGE.finditer(whole):
+        if match.start() < at:
+            continue
+        begin = max(_after(whole.rfind(blank, at, match.start()), blank, at) for blank in _BLANK)
+        end = min(_after(whole.find(blank, match.end()), blank, len(whole)) for blank in _BLANK)
+        if _tells_usage_alone(whole[begin:end]):
+            kept.append(whole[at:begin])
+            at = end
+    return b"".join((*kept, whole[at:]))
+
+
+def _after(place: int, blank: bytes, otherwise: int) -> int:
+    return otherwise if place < 0 else place + len(blank)
 
 
 def _events(whole: bytes) -> list[bytes]:
