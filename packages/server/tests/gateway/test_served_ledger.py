@@ -174,7 +174,8 @@ def test_a_budget_holds_past_a_restart(
         return answer
 
     first = serve(tmp_path, **settings)
-    for action, amount in (("refuse", "0.0001"), ("warn", "0.00005")):
+    # The one that warns comes first: the other ends the calls that would reach it.
+    for action, amount in (("warn", "0.00005"), ("refuse", "0.0001")):
         body = {"unit": "usd", "per": "month", "amount": amount, "action": action}
         url = f"http://127.0.0.1:{first.port}{admin}"
         assert httpx2.put(url, json=body, timeout=_PATIENCE_SECONDS).status_code == 200
