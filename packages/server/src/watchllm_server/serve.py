@@ -23,6 +23,7 @@ from watchllm_server.credentials import ProjectKeys
 from watchllm_server.errors import MetadataError, StartError
 from watchllm_server.gateway.providers.known import providers_of
 from watchllm_server.gateway.service import GatewayParts
+from watchllm_server.heap import give_back_large_blocks
 from watchllm_server.limits import Limiter
 from watchllm_server.metadata import Metadata
 from watchllm_server.metadata.database import check_project_id, check_secret
@@ -52,6 +53,7 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
     Raises StartError with the one sentence that says why it cannot start.
     """
     set_up_logging(as_json=settings.log_format == "json", level=settings.log_level)
+    give_back_large_blocks()
     clock = SystemClock()
     providers = providers_of(told or ProviderSettings(), settings.default_provider)
     with ExitStack() as stack:

@@ -194,14 +194,14 @@ SETTINGS = (
     Setting(
         "group_events",
         "WATCHLLM_GROUP_EVENTS",
-        "3000",
+        "2000",
         "Most events that one insert carries.",
         _number(1, 100_000),
     ),
     Setting(
         "group_mb",
         "WATCHLLM_GROUP_MB",
-        "12",
+        "8",
         "Most MB of events that one insert carries.",
         _number(1, 100),
     ),

@@ -1,0 +1,36 @@
+"""How the C library keeps memory for this process."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import sys
+from typing import Final
+
+_log = logging.getLogger(__name__)
+
+# The numbers of mallopt(3), as glibc's malloc.h gives them.
+_TRIM_THRESHOLD: Final = -1
+_MMAP_THRESHOLD: Final = -3
+_ARENA_MAX: Final = -8
+_LARGE: Final = 128 * 1024
+_ARENAS: Final = 2
+
+
+def give_back_large_blocks() -> bool:
+    """Have what a large request took go back to the system when it is answered.
+
+    glibc raises its threshold for that with the first large block that is freed, and keeps a heap
+    for each thread: after bodies of some hundred kB a server stays at its peak. Returns False where
+    the C library is another one, which is left as it is. To be called before threads are started.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        _log.debug("The C library has no mallopt()")
+        return False
+    wanted = {_MMAP_THRESHOLD: _LARGE, _TRIM_THRESHOLD: _LARGE, _ARENA_MAX: _ARENAS}
+    answers = [mallopt(number, value) for number, value in wanted.items()]
+    return all(answers)
