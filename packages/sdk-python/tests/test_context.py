@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from conftest import log_call
 
-from watchllm import trace
+from watchllm import propagate, trace
 
 if TYPE_CHECKING:
+    from typing import Generator
+
     from conftest import App
 
 
@@ -108,3 +112,104 @@ def test_one_trace_can_be_entered_again_inside_itself(app: App) -> None:
     assert inside["run_id"] == "run-t"
     assert outside["run_id"] == outside["event_id"]
     assert "run_id" in outside["invalid_fields"]
+
+
+def test_a_release_is_inherited_too(app: App) -> None:
+    """Inside a trace an event has its release, through nested traces, unless given its own."""
+    with trace("run-t", release="1.4.2"), trace():
+        log_call(app.client, run_id=None)
+        log_call(app.client, run_id=None, release="own")
+
+    assert [event["release"] for event in app.sent()] == ["1.4.2", "own"]
+
+
+def test_an_async_with_is_the_same(app: App) -> None:
+    """`async with trace()` enters the run and leaves it."""
+
+    async def work() -> str:
+        async with trace("run-t") as run_id:
+            log_call(app.client, run_id=None)
+        return run_id
+
+    assert asyncio.run(work()) == "run-t"
+    assert app.sent_one()["run_id"] == "run-t"
+
+
+def test_tasks_may_share_a_trace_and_leave_it_in_any_order(app: App) -> None:
+    """Each task gets back the run that it was in, though the first to enter leaves first."""
+    shared = trace(tags=["shared"])
+
+    async def work(name: str, enter: asyncio.Event, leave: asyncio.Event) -> None:
+        with trace(name):
+            with shared:
+                enter.set()
+                await leave.wait()
+            log_call(app.client, run_id=None, prompt=name)
+
+    async def both() -> None:
+        entered, left, go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        first = asyncio.ensure_future(work("first", entered, go))
+        await entered.wait()
+        second = asyncio.ensure_future(work("second", left, asyncio.Event()))
+        await left.wait()
+        go.set()
+        await first
+        second.cancel()
+        await asyncio.wait([second])
+
+    asyncio.run(both())
+
+    assert [(event["run_id"], event["tags"]) for event in app.sent()] == [("first", [])]
+
+
+def test_a_trace_that_ends_after_one_left_open_restores_the_run_around(app: App) -> None:
+    """A trace that a generator left open inside does not outlive the trace around it."""
+
+    def generator() -> Generator[None, None, None]:
+        with trace("left open"):
+            yield
+
+    kept = generator()
+    with trace("outer"):
+        with trace("inner"):
+            next(kept)
+        log_call(app.client, run_id=None)
+    kept.close()
+
+    assert app.sent_one()["run_id"] == "outer"
+
+
+def test_a_copied_context_takes_the_run_to_a_thread(app: App) -> None:
+    """A thread that runs in a copy of the context is in the run of who copied it."""
+    with trace("run-t", user_id="ada"):
+        context = copy_context()
+    thread = threading.Thread(
+        target=context.run, args=(log_call, app.client), kwargs={"run_id": None}
+    )
+    thread.start()
+    thread.join()
+
+    event = app.sent_one()
+    assert (event["run_id"], event["user_id"]) == ("run-t", "ada")
+
+
+def test_propagate_takes_the_run_to_the_threads_of_a_pool(app: App) -> None:
+    """All calls on a pool's threads, several at once, are in the run of where it was made."""
+    together = threading.Barrier(3)
+
+    def work(name: str) -> str:
+        """Log something."""
+        together.wait()
+        with trace(tags=[name]):
+            log_call(app.client, run_id=None, prompt=name)
+        return name
+
+    with ThreadPoolExecutor(3) as pool:
+        with trace("run-t") as run_id:
+            inside = propagate(work)
+        assert list(pool.map(inside, "abc")) == ["a", "b", "c"]
+
+    assert (inside.__name__, inside.__doc__) == ("work", "Log something.")
+    assert sorted((e["prompt"], e["run_id"], e["tags"]) for e in app.sent()) == [
+        (name, run_id, [name]) for name in "abc"
+    ]

@@ -1,7 +1,9 @@
 """WatchLLM: log the LLM calls, agent steps and errors of an app, with personal data redacted."""
 
+from __future__ import annotations
+
 from watchllm._client import WatchLLMClient
-from watchllm._context import trace
+from watchllm._context import propagate, trace
 from watchllm._default import get_client, init
 from watchllm._enums import (
     AlertType,
@@ -24,6 +26,12 @@ from watchllm._redaction import RedactionConfig, redact
 from watchllm._version import __version__ as __version__
 from watchllm.errors import ConfigurationError, WatchLLMError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from watchllm._step import step
+
 __all__ = [
     "AgentStepEvent",
     "AlertType",
@@ -44,6 +52,23 @@ __all__ = [
     "WatchLLMError",
     "get_client",
     "init",
+    "propagate",
     "redact",
+    "step",
     "trace",
 ]
+
+_LATE = {"step": "watchllm._step"}  # what costs more than a log method needs, by its module
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name of `_LATE` when it is first used."""
+    if name not in _LATE:
+        raise AttributeError(f"module 'watchllm' has no attribute {name!r}")
+    from importlib import import_module
+
+    from watchllm._late import importing
+
+    with importing:
+        globals()[name] = found = getattr(import_module(_LATE[name]), name)
+    return found

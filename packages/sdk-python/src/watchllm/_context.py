@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
+from itertools import count
 
 from watchllm._runtime import CLOCK, IdSource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Sequence
+    from typing import Any, Callable, Iterator, Sequence, TypeVar
+
+    from watchllm._decorate import Function
+
+    Result = TypeVar("Result")
 
 
 class Run:
-    """What events inherit inside `trace()`."""
+    """What events inherit inside `trace()` and inside a step.
 
-    __slots__ = ("run_id", "tags", "user_id")
+    `steps` counts the steps of the run, `parent_event_id` is the event of the step around.
+    """
 
-    def __init__(self, run_id: str, user_id: str | None, tags: tuple[str, ...]) -> None:
+    __slots__ = ("parent_event_id", "release", "run_id", "steps", "tags", "user_id")
+
+    def __init__(
+        self,
+        run_id: str,
+        user_id: str | None = None,
+        tags: tuple[str, ...] = (),
+        release: str | None = None,
+        parent_event_id: str | None = None,
+        steps: Iterator[int] | None = None,
+    ) -> None:
         self.run_id = run_id
         self.user_id = user_id
         self.tags = tags
+        self.release = release
+        self.parent_event_id = parent_event_id
+        self.steps = steps or count(1)
+
+    def below(self, event_id: str) -> Run:
+        """Return the same run inside the step of that event."""
+        return Run(self.run_id, self.user_id, self.tags, self.release, event_id, self.steps)
 
 
 _current: ContextVar[Run | None] = ContextVar("watchllm_run", default=None)
@@ -32,25 +55,86 @@ def current_run() -> Run | None:
     return _current.get()
 
 
-def _new_id() -> str:
+def new_id() -> str:
+    """Return an id for a run or an event."""
     if not _ids:
         _ids.append(IdSource(CLOCK))
     return _ids[0].new()
 
 
+def new_run_id() -> str:
+    """Return an id for a run that nobody has named."""
+    return f"run-{new_id()}"
+
+
+class Inside:
+    """Be in a run while one function runs, and out of it wherever a generator hands out an item.
+
+    What the function itself makes current, such as a trace that it is in, is current again when it
+    goes on.
+    """
+
+    __slots__ = ("_inside", "_outside")
+
+    def __init__(self, run: Run | None) -> None:
+        self._inside = run
+        self._outside: Run | None = None
+
+    def resume(self) -> None:
+        """Enter the run."""
+        self._outside = _current.get()
+        _current.set(self._inside)
+
+    def pause(self) -> None:
+        """Leave it."""
+        self._inside = _current.get()
+        _current.set(self._outside)
+
+    def item(self, value: Any) -> None:
+        """Note what a generator hands out."""
+
+    def end(self, result: Any = None, error: BaseException | None = None) -> None:
+        """Note how the function ended."""
+
+
 class Trace:
-    """Enter a run with `with`; use `watchllm.trace()` to make one."""
+    """Enter a run with `with` or `async with`, or decorate a function: see `watchllm.trace()`."""
 
-    __slots__ = ("_before", "_run")
+    __slots__ = ("_entered", "_release", "_run_id", "_tags", "_user_id")
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._before: list[Run | None] = []
+    def __init__(
+        self,
+        run_id: str | None,
+        user_id: str | None,
+        tags: Sequence[str] | None,
+        release: str | None,
+    ) -> None:
+        self._run_id = run_id
+        self._user_id = user_id
+        self._tags = (tags,) if isinstance(tags, str) else tuple(tags or ())
+        self._release = release
+        self._entered: list[tuple[Run, Run | None]] = []
+
+    def _run(self) -> Run:
+        around = _current.get()
+        if around is None:
+            run_id = new_run_id() if self._run_id is None else self._run_id
+            return Run(run_id, self._user_id, self._tags, self._release)
+        same = self._run_id is None or self._run_id == around.run_id
+        return Run(
+            around.run_id if self._run_id is None else self._run_id,
+            around.user_id if self._user_id is None else self._user_id,
+            around.tags + tuple(tag for tag in self._tags if tag not in around.tags),
+            around.release if self._release is None else self._release,
+            around.parent_event_id if same else None,
+            around.steps if same else None,
+        )
 
     def __enter__(self) -> str:
-        self._before.append(_current.get())
-        _current.set(self._run)
-        return self._run.run_id
+        run = self._run()
+        self._entered.append((run, _current.get()))
+        _current.set(run)
+        return run.run_id
 
     def __exit__(
         self,
@@ -58,25 +142,60 @@ class Trace:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        # Tasks may share one trace, and leave it in another order than they entered it.
+        current = _current.get()
+        own = [index for index, (run, _) in enumerate(self._entered) if run is current]
         # Setting the old value works where resetting a token does not: an async generator may be
         # finished in another context than the one that started it.
-        _current.set(self._before.pop())
+        _current.set(self._entered.pop(own[0] if own else -1)[1])
+
+    async def __aenter__(self) -> str:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def __call__(self, function: Function) -> Function:
+        from watchllm._decorate import decorate
+
+        return decorate(function, lambda _args, _kwargs: Inside(self._run()))
 
 
 def trace(
-    run_id: str | None = None, user_id: str | None = None, tags: Sequence[str] | None = None
+    run_id: str | None = None,
+    user_id: str | None = None,
+    tags: Sequence[str] | None = None,
+    *,
+    release: str | None = None,
 ) -> Trace:
     """Return a context manager that yields a run id which events logged inside inherit.
 
-    Threads, asyncio tasks and nested traces each see their own. Without `run_id` a nested trace
-    stays in the run around it, and an outermost one starts a new run. `user_id` is inherited, and
-    `tags` are added to those of the traces around. An argument given to a log method wins.
+    For `with` and `async with`, and as a decorator of functions, coroutines, generators and async
+    generators, whose every call is then inside. Threads, asyncio tasks and nested traces each see
+    their own. Without `run_id` a nested trace stays in the run around it, and an outermost one
+    starts a new run each time that it is entered. `user_id` and `release` are inherited, and `tags`
+    are added to those of the traces around. An argument given to a log method wins.
     """
-    around = _current.get()
-    if run_id is None:
-        run_id = around.run_id if around else f"run-{_new_id()}"
-    if user_id is None and around:
-        user_id = around.user_id
-    own = (tags,) if isinstance(tags, str) else tuple(tags or ())
-    before = around.tags if around else ()
-    return Trace(Run(run_id, user_id, before + tuple(tag for tag in own if tag not in before)))
+    return Trace(run_id, user_id, tags, release)
+
+
+def propagate(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Return the function so that it runs in the context of here, on whatever thread it is called.
+
+    For thread pools, which know no run: `pool.map(watchllm.propagate(work), items)`. All context
+    variables go with it. Calls on several threads at once are fine: each has a copy.
+    """
+    from functools import wraps
+
+    context = copy_context()
+
+    @wraps(function)
+    def inside(*args: Any, **kwargs: Any) -> Result:
+        return context.copy().run(function, *args, **kwargs)
+
+    return inside

@@ -350,6 +350,7 @@ COMMON = (
     Field("tags", texts),
     Field("user_id", text),
     Field("release", text),
+    Field("parent_event_id", label),
 )
 BY_TYPE: dict[str, Fields] = {
     EventType.PROMPT_CALL.value: Fields(

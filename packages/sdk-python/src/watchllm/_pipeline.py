@@ -182,6 +182,10 @@ def _inherit(values: dict[str, Any], run: Run) -> None:
         values["user_id"] = run.user_id
     if run.tags and values.get("tags") is None:
         values["tags"] = list(run.tags)
+    if run.release is not None and values.get("release") is None:
+        values["release"] = run.release
+    if run.parent_event_id is not None and values.get("parent_event_id") is None:
+        values["parent_event_id"] = run.parent_event_id
 
 
 def _utc(value: Any) -> str:
