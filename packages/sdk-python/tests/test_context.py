@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from conftest import log_call
 
 from watchllm import propagate, trace
+from watchllm._context import current_run
 
 if TYPE_CHECKING:
     from typing import Generator
@@ -177,6 +178,7 @@ def test_a_trace_that_ends_after_one_left_open_restores_the_run_around(app: App)
     kept.close()
 
     assert app.sent_one()["run_id"] == "outer"
+    assert current_run() is None
 
 
 def test_a_copied_context_takes_the_run_to_a_thread(app: App) -> None:

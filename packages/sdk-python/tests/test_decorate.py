@@ -110,6 +110,7 @@ TALKS: list[tuple[Any, ...]] = [
     ("hello", "fail", "late"),
     (RuntimeError("not caught"), "late"),
     ("hello", GeneratorExit, "late"),
+    (GeneratorExit, "late"),
 ]
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from watchllm._step import step
+    from watchllm.instrumentation import auto_instrument, disable_instrumentation, is_instrumented
 
 __all__ = [
     "AgentStepEvent",
@@ -50,15 +51,23 @@ __all__ = [
     "StepType",
     "WatchLLMClient",
     "WatchLLMError",
+    "auto_instrument",
+    "disable_instrumentation",
     "get_client",
     "init",
+    "is_instrumented",
     "propagate",
     "redact",
     "step",
     "trace",
 ]
 
-_LATE = {"step": "watchllm._step"}  # what costs more than a log method needs, by its module
+_LATE = {  # what a program that calls the log methods needs not, by its module
+    "auto_instrument": "watchllm.instrumentation",
+    "disable_instrumentation": "watchllm.instrumentation",
+    "is_instrumented": "watchllm.instrumentation",
+    "step": "watchllm._step",
+}
 
 
 def __getattr__(name: str) -> Any:

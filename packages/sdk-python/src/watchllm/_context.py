@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 class Run:
     """What events inherit inside `trace()` and inside a step.
 
-    `steps` counts the steps of the run, `parent_event_id` is the event of the step around.
+    `steps` counts the steps of the run, `parent_event_id` is the event of the step around. `around`
+    is what was current when this became current, and is so again when this is left.
     """
 
-    __slots__ = ("parent_event_id", "release", "run_id", "steps", "tags", "user_id")
+    __slots__ = ("around", "parent_event_id", "release", "run_id", "steps", "tags", "user_id")
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class Run:
         parent_event_id: str | None = None,
         steps: Iterator[int] | None = None,
     ) -> None:
+        self.around = _current.get()
         self.run_id = run_id
         self.user_id = user_id
         self.tags = tags
@@ -113,7 +115,7 @@ class Trace:
         self._user_id = user_id
         self._tags = (tags,) if isinstance(tags, str) else tuple(tags or ())
         self._release = release
-        self._entered: list[tuple[Run, Run | None]] = []
+        self._entered: list[Run] = []
 
     def _run(self) -> Run:
         around = _current.get()
@@ -132,7 +134,7 @@ class Trace:
 
     def __enter__(self) -> str:
         run = self._run()
-        self._entered.append((run, _current.get()))
+        self._entered.append(run)
         _current.set(run)
         return run.run_id
 
@@ -142,12 +144,16 @@ class Trace:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Tasks may share one trace, and leave it in another order than they entered it.
-        current = _current.get()
-        own = [index for index, (run, _) in enumerate(self._entered) if run is current]
-        # Setting the old value works where resetting a token does not: an async generator may be
-        # finished in another context than the one that started it.
-        _current.set(self._entered.pop(own[0] if own else -1)[1])
+        # Tasks may share one trace, and leave it in another order than they entered it. A generator
+        # may leave it when the run around is over, or in another context: then it changes nothing.
+        left = _current.get()
+        while left is not None and left not in self._entered:
+            left = left.around
+        if left is None:
+            self._entered.pop()
+        else:
+            self._entered.remove(left)
+            _current.set(left.around)
 
     async def __aenter__(self) -> str:
         return self.__enter__()

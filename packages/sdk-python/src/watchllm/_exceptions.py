@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from watchllm._enums import Status
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -28,6 +30,12 @@ def describe_exception(error: BaseException) -> dict[str, Any]:
     except Exception as failure:
         info["stack"] = f"[no traceback: formatting it raised {type(failure).__name__}]"
     return info
+
+
+def status_of(error: BaseException) -> Status:
+    """Return TIMEOUT for what is named so, by whichever library, else ERROR."""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    return Status.TIMEOUT if any("Timeout" in name for name in names) else Status.ERROR
 
 
 def _code(error: BaseException) -> str | None:

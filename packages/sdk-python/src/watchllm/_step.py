@@ -9,6 +9,7 @@ from watchllm._decorate import decorate
 from watchllm._default import get_client
 from watchllm._enums import Status, StepType
 from watchllm._events import AgentStepEvent
+from watchllm._exceptions import status_of
 from watchllm._log import Problems
 from watchllm._runtime import CLOCK
 from watchllm._snapshot import snapshot
@@ -168,12 +169,6 @@ class Step(Inside):
         if result is not None:
             outputs["result"] = result
         return outputs
-
-
-def status_of(error: BaseException) -> Status:
-    """Return TIMEOUT for what is named so, by whichever library, else ERROR."""
-    names = [kind.__name__ for kind in type(error).__mro__]
-    return Status.TIMEOUT if any("Timeout" in name for name in names) else Status.ERROR
 
 
 def _name(function: Any) -> str:

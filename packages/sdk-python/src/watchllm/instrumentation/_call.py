@@ -1,0 +1,174 @@
+"""One call of a model, from its request to its event. None of its methods raises into the app."""
+
+from __future__ import annotations
+
+from watchllm._context import Inside, Run, current_run, new_run_id
+from watchllm._default import get_client
+from watchllm._enums import Status
+from watchllm._events import PromptCallEvent
+from watchllm._exceptions import status_of
+from watchllm._log import Problems
+from watchllm._runtime import CLOCK
+from watchllm.instrumentation._answer import Answer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Mapping, Protocol
+
+    class Api(Protocol):
+        """How the requests and the answers of one endpoint read."""
+
+        provider: str
+        operation: str
+
+        def prompt(self, body: Mapping[str, Any]) -> Any:
+            """Return what a request asks, as text."""
+            ...
+
+        def read(self, answer: Answer, content: Any) -> None:
+            """Read a whole answer: an object of the library, or a dict."""
+            ...
+
+        def read_chunk(self, answer: Answer, chunk: Any) -> bool:
+            """Read a part of a streamed answer; say whether it holds something that was said."""
+            ...
+
+
+problems = Problems()
+_SETTINGS = (str, int, float, bool)
+_NO_SETTINGS = frozenset(("input", "instructions", "model", "prompt", "stream", "system"))
+
+
+class Call:
+    """A call that was begun. `end` logs it, once however often it is called."""
+
+    __slots__ = (
+        "_answer",
+        "_api",
+        "_ended",
+        "_first",
+        "_last",
+        "_metadata",
+        "_model",
+        "_prompt",
+        "_run",
+        "_started",
+    )
+
+    def __init__(self, api: Api, body: Mapping[str, Any]) -> None:
+        self._ended = False
+        self._api = api
+        self._model = body.get("model")
+        self._run = current_run() or Run(new_run_id())
+        # Now, for the app may change its messages while it reads a stream.
+        self._prompt = api.prompt(body)
+        self._metadata: dict[str, Any] = {
+            "operation": api.operation,
+            "provider": api.provider,
+            "request": {
+                name: value
+                for name, value in body.items()
+                if isinstance(value, _SETTINGS) and name not in _NO_SETTINGS
+            },
+        }
+        if body.get("tools"):
+            self._metadata["tools"] = _names_of(body["tools"])
+        if body.get("stream"):
+            self._metadata["stream"] = True
+        self._answer = Answer()
+        self._first = self._last = 0.0
+        self._started = CLOCK.monotonic()
+
+    @staticmethod
+    def report(failure: BaseException) -> None:
+        """Say once that calls of this kind are not logged as they should be."""
+        problems.report(
+            f"instrumentation {type(failure).__name__}",
+            f"A call of a model could not be read in full: {type(failure).__name__}: {failure}",
+        )
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep something in the event's metadata."""
+        self._metadata[name] = value
+
+    def fault(self, failure: BaseException) -> None:
+        """Note that something of the call could not be read."""
+        self._metadata["unreadable"] = f"{type(failure).__name__}: {failure}"
+        self.report(failure)
+
+    def answered(self, content: Any) -> None:
+        """Read a whole answer."""
+        self._last = CLOCK.monotonic()
+        try:
+            self._api.read(self._answer, content)
+        except Exception as failure:
+            self.fault(failure)
+
+    def chunk(self, chunk: Any) -> None:
+        """Read a part of a streamed answer."""
+        self._last = CLOCK.monotonic()
+        try:
+            if self._api.read_chunk(self._answer, chunk) and not self._first:
+                self._first = self._last
+        except Exception as failure:
+            self.fault(failure)
+
+    def end(self, error: BaseException | None = None, ended: str | None = None) -> None:
+        """Log the call, with the error that ended it, or with how the app left its stream."""
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            # A stream that was dropped ended with what the app has read of it.
+            dropped = ended == "dropped" and self._last
+            until = self._last if dropped else CLOCK.monotonic()
+            if ended:
+                self._metadata["ended"] = ended
+            event = self._event(error, (until - self._started) * 1_000)
+            at = Inside(self._run)
+            at.resume()
+            try:
+                get_client().log_event(event)
+            finally:
+                at.pause()
+        except Exception as failure:
+            self.report(failure)
+
+    def _event(self, error: BaseException | None, latency_ms: float) -> PromptCallEvent:
+        answer, metadata = self._answer, self._metadata
+        model = answer.model or self._model or "unknown"
+        if self._model and model != self._model:
+            metadata["requested_model"] = self._model
+        if self._first:
+            metadata["time_to_first_token_ms"] = (self._first - self._started) * 1_000
+        metadata.update(answer.metadata())
+        problem: Any = error or answer.error
+        status = Status.SUCCESS
+        if problem:
+            status = status_of(error) if error else Status.ERROR
+            if not answer.model and hasattr(error, "completion"):
+                # What a structured answer was that could not be parsed.
+                self._api.read(answer, error.completion)
+                metadata.update(answer.metadata())
+        tokens_input, tokens_output = answer.tokens()
+        return PromptCallEvent(
+            prompt=self._prompt,
+            model=model,
+            response=answer.text(),
+            tokens_input=tokens_input,
+            tokens_output=tokens_output,
+            latency_ms=latency_ms,
+            status=status,
+            error=problem,
+            response_metadata={
+                name: value for name, value in metadata.items() if value not in (None, "", [], {})
+            },
+        )
+
+
+def _names_of(tools: Any) -> list[str]:
+    names = []
+    for tool in tools:
+        inner = tool.get("function") or tool
+        names.append(str(inner.get("name") or tool.get("type")))
+    return names
