@@ -19,10 +19,7 @@ except ImportError:
     import anthropic as library
 
 NAME = library.__name__
-MAKE = {
-    "openai": (library.OpenAI, library.AsyncOpenAI) if NAME == "openai" else None,
-    "anthropic": (library.Anthropic, library.AsyncAnthropic) if NAME == "anthropic" else None,
-}
+MAKE = {"openai": ("OpenAI", "AsyncOpenAI"), "anthropic": ("Anthropic", "AsyncAnthropic")}
 APIS = {"openai": ["chat", "completions", "responses", "embeddings"], "anthropic": ["messages"]}
 QUESTION = "How is the weather in Rome?"
 MESSAGES = [{"role": "user", "content": QUESTION}]
@@ -45,30 +42,51 @@ def events(watchllm_events: Any) -> Iterator[Any]:
 
 
 class Clients:
-    """Make clients that ask the endpoint, and calls of each API with them."""
+    """Clients that ask the endpoint, made once: each loads certificates for a tenth of a second."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self.loop = asyncio.new_event_loop()
+        base = endpoint.url + ("/v1" if NAME == "openai" else "")
+        options: dict[str, Any] = {"base_url": base, "api_key": "k", "max_retries": 0}
+        self._sync, self._async = (getattr(library, made)(**options) for made in MAKE[NAME])
 
-    def options(self, model: str) -> dict[str, Any]:
-        """Return the options of a client for a scene."""
-        base = self.endpoint.url + ("/v1" if NAME == "openai" else "")
-        timeout = 0.4 if model in ("slow", "hold") else 20
-        return {"base_url": base, "api_key": "k", "max_retries": 1, "timeout": timeout}
-
-    def sync(self, model: str = "gpt-4o", **options: Any) -> Any:
+    def sync(self, **options: Any) -> Any:
         """Return a client."""
-        return MAKE[NAME][0](**{**self.options(model), **options})  # type: ignore[index]
+        return self._sync.with_options(**options)
 
-    def asynchronous(self, model: str = "gpt-4o", **options: Any) -> Any:
+    def asynchronous(self, **options: Any) -> Any:
         """Return an asynchronous client."""
-        return MAKE[NAME][1](**{**self.options(model), **options})  # type: ignore[index]
+        return self._async.with_options(**options)
+
+    def run(self, coroutine: Any) -> Any:
+        """Run a coroutine, and let what it has dropped end."""
+
+        async def all_of_it() -> Any:
+            try:
+                return await coroutine
+            finally:
+                gc.collect()
+                await asyncio.sleep(0)
+
+        return self.loop.run_until_complete(all_of_it())
+
+    def close(self) -> None:
+        """Close the clients."""
+        self._sync.close()
+        self.run(self._async.close())
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
 
 
-@pytest.fixture
-def clients(endpoint: Endpoint) -> Clients:
-    """Return a maker of clients."""
-    return Clients(endpoint)
+@pytest.fixture(scope="session")
+def clients(endpoint: Endpoint) -> Iterator[Clients]:
+    """Return the clients."""
+    made = Clients(endpoint)
+    gc.collect()
+    gc.freeze()  # the libraries are some hundred thousand objects, to look at in each test
+    yield made
+    made.close()
 
 
 def method(client: Any, api: str, *, raw: bool = False) -> Callable[..., Any]:
@@ -101,16 +119,3 @@ def outcome(run: Callable[[], Any]) -> tuple[Any, ...]:
     finally:
         gc.collect()
     return ("returned", result)
-
-
-def run(coroutine: Any) -> Any:
-    """Run a coroutine, and let what it has dropped end."""
-
-    async def all_of_it() -> Any:
-        try:
-            return await coroutine
-        finally:
-            gc.collect()
-            await asyncio.sleep(0)
-
-    return asyncio.run(all_of_it())

@@ -1,8 +1,8 @@
-"""An endpoint that speaks OpenAI's and Anthropic's APIs from a script; the model names the scene.
+"""An endpoint that speaks OpenAI's and Anthropic's APIs from a script; a model names the scene.
 
-`flaky` fails at the first try, `slow` never answers, `nope` is not there, `hold` stops in the middle
-of a stream until the client leaves, `cut` breaks a stream off, `wrong` tells of an error within a
-stream, `bare` tells no usage and knows fields that nobody else does, `refuse` says no.
+`flaky` fails at the first try, `slow` never answers, `nope` is not there. Of streams, `hold` stops
+in the middle until the client leaves, `cut` breaks off, `wrong` tells of an error. `short` was cut
+short, `failed` failed, `refuse` says no, `bare` tells no usage and fields that nobody else knows.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Endpoint:
     def __init__(self) -> None:
         self.leave = threading.Event()
         """Set when those who wait are to give up."""
-        self.asked: list[dict[str, Any]] = []
-        """The bodies of all requests."""
+        self.arrived = threading.Event()
+        """Set when a request that is never answered has arrived."""
         endpoint = self
 
         class Handler(_Handler):
@@ -70,9 +70,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Play the scene."""
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server_of.asked.append(asked)
         model = asked["model"]
         if model == "slow":
+            self.server_of.arrived.set()
             self.server_of.leave.wait(30)
             self.close_connection = True
         elif model == "nope":
@@ -105,7 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "1000000")
         self.end_headers()
         try:
-            for number, event in enumerate(events(self.path, asked)):
+            for number, told in enumerate(events(self.path, asked)):
+                event = told
                 if number == 3 and asked["model"] == "hold":
                     self.server_of.leave.wait(30)
                 if number == 3 and asked["model"] == "cut":
@@ -138,6 +139,8 @@ def answer(path: str, asked: dict[str, Any]) -> dict[str, Any]:
         return {"object": "list", "model": asked["model"], "data": data, "usage": usage}
     if path.endswith("/responses"):
         return response(asked)
+    if path.endswith("/count_tokens"):
+        return {"input_tokens": 24}
     if "/messages" in path:
         return message(asked)
     head = {"id": "cmpl-1", "created": 1_795_600_000, "model": named(asked), "usage": CHAT_USAGE}
@@ -152,6 +155,7 @@ def answer(path: str, asked: dict[str, Any]) -> dict[str, Any]:
         said, reason = {**said, "content": None, "tool_calls": [call]}, "tool_calls"
     elif asked.get("response_format"):
         said["content"] = STRUCTURED
+        reason = "length" if asked["model"] == "short" else "stop"
     elif asked["model"] == "refuse":
         said.update(content=None, refusal="I will not.")
     elif asked["model"] == "bare":
@@ -176,6 +180,8 @@ def response(asked: dict[str, Any], **more: Any) -> dict[str, Any]:
         said = {"id": "msg_1", "role": "assistant", "status": "completed", "content": parts}
         thought = {"type": "reasoning", "id": "rs_1", "summary": []}
         output = [thought, {"type": "message", **said}]
+    if asked["model"] == "failed":
+        more.setdefault("error", {"message": "It broke.", "code": "server_error"})
     return {
         "id": "resp_1",
         "object": "response",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -75,10 +77,8 @@ class ToolCall:
         import json
 
         arguments: Any = self.text()
-        try:
+        with suppress(ValueError):  # of what was cut short, or is no JSON
             arguments = json.loads(arguments)
-        except ValueError:
-            pass  # it was cut short, or is no JSON
         return {"id": self.id, "name": self.name, "arguments": arguments}
 
 

@@ -77,6 +77,6 @@ def _read_delta(answer: Answer, index: Any, delta: Any) -> bool:
 
 LIBRARY = Library(
     clients=("Anthropic", "AsyncAnthropic"),
-    streams=("Stream", "AsyncStream"),
+    streams=(("", "Stream", "AsyncStream"),),
     apis={"/v1/messages": _Messages()},
 )

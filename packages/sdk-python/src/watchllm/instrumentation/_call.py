@@ -60,8 +60,6 @@ class Call:
         self._api = api
         self._model = body.get("model")
         self._run = current_run() or Run(new_run_id())
-        # Now, for the app may change its messages while it reads a stream.
-        self._prompt = api.prompt(body)
         self._metadata: dict[str, Any] = {
             "operation": api.operation,
             "provider": api.provider,
@@ -71,8 +69,13 @@ class Call:
                 if isinstance(value, _SETTINGS) and name not in _NO_SETTINGS
             },
         }
-        if body.get("tools"):
-            self._metadata["tools"] = _names_of(body["tools"])
+        self._prompt: Any = ""
+        try:
+            # Now, for the app may change its messages while it reads a stream.
+            self._prompt = api.prompt(body)
+            self._metadata["tools"] = [_name_of(tool) for tool in body.get("tools") or ()]
+        except Exception as failure:
+            self.fault(failure)
         if body.get("stream"):
             self._metadata["stream"] = True
         self._answer = Answer()
@@ -136,20 +139,21 @@ class Call:
 
     def _event(self, error: BaseException | None, latency_ms: float) -> PromptCallEvent:
         answer, metadata = self._answer, self._metadata
+        completion = getattr(error, "completion", None)
+        if completion is not None:
+            # What could not be parsed because it was cut short; it was paid for all the same.
+            self._api.read(answer, completion)
         model = answer.model or self._model or "unknown"
         if self._model and model != self._model:
             metadata["requested_model"] = self._model
         if self._first:
             metadata["time_to_first_token_ms"] = (self._first - self._started) * 1_000
         metadata.update(answer.metadata())
-        problem: Any = error or answer.error
         status = Status.SUCCESS
-        if problem:
-            status = status_of(error) if error else Status.ERROR
-            if not answer.model and hasattr(error, "completion"):
-                # What a structured answer was that could not be parsed.
-                self._api.read(answer, error.completion)
-                metadata.update(answer.metadata())
+        if error is not None:
+            status = status_of(error)
+        elif answer.error is not None:
+            status = Status.ERROR
         tokens_input, tokens_output = answer.tokens()
         return PromptCallEvent(
             prompt=self._prompt,
@@ -159,16 +163,13 @@ class Call:
             tokens_output=tokens_output,
             latency_ms=latency_ms,
             status=status,
-            error=problem,
+            error=error or answer.error,
             response_metadata={
                 name: value for name, value in metadata.items() if value not in (None, "", [], {})
             },
         )
 
 
-def _names_of(tools: Any) -> list[str]:
-    names = []
-    for tool in tools:
-        inner = tool.get("function") or tool
-        names.append(str(inner.get("name") or tool.get("type")))
-    return names
+def _name_of(tool: Any) -> str:
+    inner = tool.get("function") or tool
+    return str(inner.get("name") or tool.get("type"))

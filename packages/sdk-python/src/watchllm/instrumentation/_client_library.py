@@ -7,6 +7,8 @@ logged once. A stream stays the object that the library made; what it iterates o
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib import import_module
 from inspect import isawaitable
 
 from watchllm.instrumentation._call import Call
@@ -16,18 +18,25 @@ from watchllm.instrumentation._stream import ObservedAsyncIterator, ObservedIter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
-    from typing import Any, Callable, Mapping
+    from typing import Any, Callable, Mapping, Sequence
 
     from watchllm.instrumentation._call import Api
+    from watchllm.instrumentation._patch import Switch
 
     Method = Callable[..., Any]
 
 
 class Library:
-    """What a library is called, the names of its clients and streams, and its endpoints by path."""
+    """What a library is called, the names of its clients, and its endpoints by path.
+
+    `streams` are the modules, within the library, and the names of what the app can close.
+    """
 
     def __init__(
-        self, clients: tuple[str, str], streams: tuple[str, str], apis: Mapping[str, Api]
+        self,
+        clients: tuple[str, str],
+        streams: Sequence[tuple[str, str, str]],
+        apis: Mapping[str, Api],
     ) -> None:
         self.clients = clients
         self.streams = streams
@@ -35,23 +44,31 @@ class Library:
 
 
 def patches_of(module: ModuleType, library: Library) -> list[Patch]:
-    """Return the patches of a library, first for calls, then for asynchronous ones.
+    """Return the patches of a library.
 
     Raises AttributeError or LookupError if it is not made as expected.
     """
     client, async_client = (getattr(module, name) for name in library.clients)
-    stream, async_stream = (getattr(module, name) for name in library.streams)
-    return [
+    patches = [
         Patch(_owner(client, "request"), "request", _request(library.apis)),
         Patch(_owner(async_client, "request"), "request", _async_request(library.apis)),
-        Patch(_owner(stream, "close"), "close", _close),
-        Patch(_owner(async_stream, "close"), "close", _async_close),
     ]
+    for where, *names in library.streams:
+        # Without them a stream that is closed early is logged when it is dropped.
+        with suppress(ImportError, AttributeError, LookupError):
+            home = import_module(module.__name__ + where)
+            stream, async_stream = (getattr(home, name) for name in names)
+            patches.append(Patch(_owner(stream, "close"), "close", _close))
+            patches.append(Patch(_owner(async_stream, "close"), "close", _async_close))
+    return patches
 
 
 def _owner(found: type, name: str) -> type:
     """Return the class that defines a method, for its other heirs use it too."""
-    return next(owner for owner in found.__mro__ if name in vars(owner))
+    for owner in found.__mro__:
+        if name in vars(owner):
+            return owner
+    raise LookupError(f"{found.__name__} has no method {name}")
 
 
 def _begin(apis: Mapping[str, Api], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
@@ -67,10 +84,10 @@ def _begin(apis: Mapping[str, Api], args: tuple[Any, ...], kwargs: dict[str, Any
         return None
 
 
-def _request(apis: Mapping[str, Api]) -> Callable[[Method, Patch], Method]:
-    def make(original: Method, patch: Patch) -> Method:
+def _request(apis: Mapping[str, Api]) -> Callable[[Method, Switch], Method]:
+    def make(original: Method, switch: Switch) -> Method:
         def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-            call = _begin(apis, args, kwargs) if patch.active else None
+            call = _begin(apis, args, kwargs) if switch.on else None
             if call is None:
                 return original(self, *args, **kwargs)
             try:
@@ -97,10 +114,10 @@ def _request(apis: Mapping[str, Api]) -> Callable[[Method, Patch], Method]:
     return make
 
 
-def _async_request(apis: Mapping[str, Api]) -> Callable[[Method, Patch], Method]:
-    def make(original: Method, patch: Patch) -> Method:
+def _async_request(apis: Mapping[str, Api]) -> Callable[[Method, Switch], Method]:
+    def make(original: Method, switch: Switch) -> Method:
         async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-            call = _begin(apis, args, kwargs) if patch.active else None
+            call = _begin(apis, args, kwargs) if switch.on else None
             if call is None:
                 return await original(self, *args, **kwargs)
             try:
@@ -147,12 +164,13 @@ def _end(call: Call, result: Any) -> None:
 
 
 def _closed(stream: Any) -> None:
+    stream = getattr(stream, "_raw_stream", stream)  # of a helper around one
     observed = getattr(stream, "_iterator", None)
     if isinstance(observed, (ObservedIterator, ObservedAsyncIterator)):
         observed.call.end(ended="closed early")
 
 
-def _close(original: Method, _patch: Patch) -> Method:
+def _close(original: Method, _switch: Switch) -> Method:
     def close(self: Any) -> None:
         try:
             original(self)
@@ -162,7 +180,7 @@ def _close(original: Method, _patch: Patch) -> Method:
     return close
 
 
-def _async_close(original: Method, _patch: Patch) -> Method:
+def _async_close(original: Method, _switch: Switch) -> Method:
     async def close(self: Any) -> None:
         try:
             await original(self)

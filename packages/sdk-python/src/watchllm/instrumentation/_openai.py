@@ -178,7 +178,11 @@ def _read_item(answer: Answer, choice: Choice, number: int, item: Any) -> None:
 
 LIBRARY = Library(
     clients=("OpenAI", "AsyncOpenAI"),
-    streams=("Stream", "AsyncStream"),
+    streams=(
+        ("", "Stream", "AsyncStream"),
+        (".lib.streaming.chat", "ChatCompletionStream", "AsyncChatCompletionStream"),
+        (".lib.streaming.responses", "ResponseStream", "AsyncResponseStream"),
+    ),
     apis={
         "/chat/completions": _Chat(),
         "/completions": _Completions(),

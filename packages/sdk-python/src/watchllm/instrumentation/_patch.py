@@ -9,26 +9,53 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
 
+class Switch:
+    """Say whether a method that stands for another does more than to pass on."""
+
+    __slots__ = ("on",)
+
+    def __init__(self) -> None:
+        self.on = False
+
+
 class Patch:
-    """Replace a method of a class by one that is made from it; `active` says whether it is."""
+    """Replace a method of a class by one that `make` returns for it and for a switch."""
 
     def __init__(
-        self, owner: type, name: str, make: Callable[[Callable[..., Any], Patch], Any]
+        self, owner: type, name: str, make: Callable[[Callable[..., Any], Switch], Any]
     ) -> None:
         self._owner = owner
         self._name = name
-        self._original = vars(owner)[name]
-        self._ours = wraps(self._original)(make(self._original, self))
-        self.active = False
+        self._make = make
+        self._switch = Switch()
+        self._original: Any = None
+        self._ours: Any = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the method is replaced."""
+        return self._switch.on
 
     def apply(self) -> None:
-        """Replace the method, if it is not replaced already."""
-        self.active = True
-        if vars(self._owner)[self._name] is self._original:
+        """Replace the method, unless it is replaced already, be it below somebody else's."""
+        found = vars(self._owner)[self._name]
+        if not _leads_to(found, self._ours):
+            # Of two of ours, one below something that does not tell what it wraps, one is enough.
+            self._switch.on = False
+            self._switch = Switch()
+            self._original = found
+            self._ours = wraps(found)(self._make(found, self._switch))
             setattr(self._owner, self._name, self._ours)
+        self._switch.on = True
 
     def remove(self) -> None:
-        """Give the method back, unless somebody has wrapped ours: then ours only passes on."""
-        self.active = False
-        if vars(self._owner)[self._name] is self._ours:
+        """Give the method back; where somebody has wrapped ours since, ours only passes on."""
+        self._switch.on = False
+        if self._ours is not None and vars(self._owner)[self._name] is self._ours:
             setattr(self._owner, self._name, self._original)
+
+
+def _leads_to(method: Any, ours: Any) -> bool:
+    while method is not None and method is not ours:
+        method = getattr(method, "__wrapped__", None)
+    return method is not None
