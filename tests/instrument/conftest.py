@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import watchllm
+
 from upstream import Endpoint
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import watchllm
+
 from conftest import APIS, NAME, QUESTION, library, method, outcome
 from upstream import ANSWER, WORDS
 

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 pytest.importorskip("openai")
 
 import openai
-from conftest import MESSAGES, QUESTION
 from pydantic import BaseModel
+
+from conftest import MESSAGES, QUESTION
 from upstream import ANSWER, ARGUMENTS, CHAT_USAGE, STRUCTURED
 
 FUNCTION = {"name": "weather", "parameters": {"type": "object", "properties": {}}}
@@ -175,8 +176,9 @@ def test_a_refusal_is_the_response(clients: Clients, events: Any) -> None:
 def test_the_prompt_is_what_was_asked_not_what_became_of_it(clients: Clients, events: Any) -> None:
     """Messages that the app adds while it reads a stream are not in the prompt."""
     messages = list(MESSAGES)
-    for _ in clients.sync().chat.completions.create(model="gpt-4o", messages=messages, stream=True):
-        messages.append({"role": "assistant", "content": "later"})
+    stream = clients.sync().chat.completions.create(model="gpt-4o", messages=messages, stream=True)
+    messages.append({"role": "assistant", "content": "later"})
+    list(stream)
 
     assert events[0]["prompt"] == QUESTION
 

@@ -63,9 +63,9 @@ class WatchLLMClient:
         transport: Transport | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if transport is None and stand_in.transport is not None:
+        captured = transport is None and stand_in.transport is not None
+        if captured:
             transport = stand_in.transport
-            stand_in.clients.append(self)
             api_key = api_key or "key-of-a-test"
             project_id = project_id or os.environ.get("WATCHLLM_PROJECT_ID") or "project-of-a-test"
         options = {
@@ -112,6 +112,8 @@ class WatchLLMClient:
             orphans,
         )
         self._delivery.adopt()
+        if captured:
+            stand_in.clients.append(self)
 
     def _open_spool(self, clock: Clock) -> tuple[Spool, Orphans | None]:
         config = self._config
