@@ -19,7 +19,7 @@ check: $(BOOT)/ready  ## The quick part: lint, types and the tests on one Python
 	$(NOX) -s lint types "sdk-3.11" "server-3.11"
 
 matrix: $(BOOT)/ready  ## The SDK's tests on Python 3.8 to 3.13
-	$(NOX) -s sdk lowest coverage
+	$(NOX) -s sdk lowest instrument coverage
 
 bench: $(BOOT)/ready  ## Measure: microseconds per log call, events per second ingested
 	$(NOX) -s bench

@@ -34,6 +34,7 @@ nox.options.sessions = [
     "e2e",
     "otlp",
     "clients",
+    "instrument",
     "docs",
     "coverage",
 ]
@@ -174,7 +175,7 @@ def server(session: nox.Session) -> None:
 def e2e(session: nox.Session) -> None:
     """Test across the packages: SDK to server to page, the contract, the demo, the tree itself."""
     install(session, "-r", str(SERVER / "requirements-test.lock"), wheel(SDK), wheel(SERVER))
-    elsewhere = ("--ignore=tests/otlp", "--ignore=tests/clients")
+    elsewhere = [f"--ignore=tests/{name}" for name in ("otlp", "clients", "instrument")]
     session.run("pytest", "tests", *elsewhere, *session.posargs)
 
 
@@ -185,6 +186,35 @@ def otlp(session: nox.Session) -> None:
     apart = environments(session, ROOT / "tests" / "otlp", "otlp-clients")
     session.env["WATCHLLM_OTLP_CLIENTS"] = str(apart)
     session.run("pytest", "tests/otlp", *session.posargs)
+
+
+@nox.session(python=False)
+def instrument(session: nox.Session) -> None:
+    """Test instrumentation with real libraries, each version in an environment of its own.
+
+    The locks whose names end in -oldest are of Python 3.8.
+    """
+    uv = str(ROOT / ".venv" / "boot" / "bin" / "uv")
+    folder = ROOT / "tests" / "instrument"
+    for lock_file in sorted(folder.glob("*.lock")):
+        name = lock_file.stem
+        home = ROOT / ".nox" / "instrument" / name
+        if not home.exists():
+            version = "3.8" if name.endswith("-oldest") else "3.11"
+            session.run(uv, "venv", "-q", "-p", version, str(home), external=True)
+        python = str(home / "bin" / "python")
+        again = "--reinstall-package=watchllm"
+        into = (uv, "pip", "install", "-q", "-p", python, again)
+        session.run(*into, "-r", str(lock_file), wheel(SDK), external=True)
+        data = ROOT / f".coverage.{SDK.name}.instrument-{name}"
+        with session.chdir(folder):
+            session.run(
+                *(python, "-m", "coverage", "run", f"--rcfile={SDK / 'pyproject.toml'}"),
+                *("-m", "pytest", "-q", "-c", str(ROOT / "pytest.ini"), f"--rootdir={folder}"),
+                *(f"--confcutdir={folder}", ".", *session.posargs),
+                env={"COVERAGE_FILE": str(data), "PYTHONPATH": str(folder)},
+                external=True,
+            )
 
 
 @nox.session(python="3.11")
@@ -280,6 +310,14 @@ def lock(session: nox.Session) -> None:
         *(
             ("3.11", str(source.with_suffix(".lock").relative_to(ROOT)), [source.name])
             for source in sorted((ROOT / "tests" / "clients").glob("*.in"))
+        ),
+        *(
+            (
+                "3.8" if source.stem.endswith("-oldest") else "3.11",
+                f"tests/instrument/{source.stem}.lock",
+                [source.name],
+            )
+            for source in sorted((ROOT / "tests" / "instrument").glob("*.in"))
         ),
     ]
     for python, target, sources in jobs:

@@ -90,6 +90,16 @@ def test_capturing_takes_what_any_client_logs() -> None:
         assert "second" in repr(events)
 
 
+def test_a_client_that_could_not_be_made_is_not_waited_for() -> None:
+    """A wrong option raises while capturing too, and the other clients' events are there."""
+    with capture() as events:
+        with pytest.raises(watchllm.ConfigurationError):
+            WatchLLMClient(sample_rate=2)
+        log_call(WatchLLMClient())
+
+        assert len(events) == 1
+
+
 def test_after_capturing_everything_is_as_before(collector: Collector) -> None:
     """The client of the process is the one it was, and new ones send over HTTP."""
     mine = watchllm.init(api_key="k", project_id="p", base_url=collector.base_url)

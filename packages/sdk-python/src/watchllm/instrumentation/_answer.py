@@ -121,6 +121,12 @@ class Answer:
             if value is not None:
                 self.extra[name] = value
 
+    def read_usage(self, usage: Any) -> None:
+        """Read what was used; what is told later adds to it, or corrects it."""
+        found = plain(usage)
+        if isinstance(found, dict):
+            self.usage.update(found)
+
     def text(self) -> str:
         """Return what was said and, a line each, the tools to call; choices in paragraphs."""
         paragraphs = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from watchllm.instrumentation._answer import of, plain
+from watchllm.instrumentation._answer import of
 from watchllm.instrumentation._client_library import Library
 from watchllm.instrumentation._messages import conversation
 
@@ -24,7 +24,7 @@ class _Messages:
 
     def read(self, answer: Answer, content: Any) -> None:
         answer.head(content)
-        answer.usage = plain(of(content, "usage") or {})
+        answer.read_usage(of(content, "usage"))
         choice = answer.choice(0)
         choice.finish_reason = of(content, "stop_reason")
         for number, block in enumerate(of(content, "content") or ()):
@@ -37,12 +37,12 @@ class _Messages:
         if kind == "message_start":
             message = of(chunk, "message")
             answer.head(message)
-            answer.usage = plain(of(message, "usage") or {})
+            answer.read_usage(of(message, "usage"))
         elif kind == "content_block_start":
             _read_block(answer, answer.choice(0), of(chunk, "index"), of(chunk, "content_block"))
         elif kind == "message_delta":
             answer.choice(0).finish_reason = of(of(chunk, "delta"), "stop_reason")
-            answer.usage.update(plain(of(chunk, "usage") or {}))
+            answer.read_usage(of(chunk, "usage"))
         return False
 
 

@@ -142,25 +142,31 @@ class Call:
         completion = getattr(error, "completion", None)
         if completion is not None:
             # What could not be parsed because it was cut short; it was paid for all the same.
-            self._api.read(answer, completion)
+            self.answered(completion)
+        tokens: tuple[int | None, int | None] = (None, None)
+        text = ""
+        try:
+            tokens = answer.tokens()
+            metadata.update(answer.metadata())
+            text = answer.text()
+        except Exception as failure:
+            self.fault(failure)
         model = answer.model or self._model or "unknown"
         if self._model and model != self._model:
             metadata["requested_model"] = self._model
         if self._first:
             metadata["time_to_first_token_ms"] = (self._first - self._started) * 1_000
-        metadata.update(answer.metadata())
         status = Status.SUCCESS
         if error is not None:
             status = status_of(error)
         elif answer.error is not None:
             status = Status.ERROR
-        tokens_input, tokens_output = answer.tokens()
         return PromptCallEvent(
             prompt=self._prompt,
             model=model,
-            response=answer.text(),
-            tokens_input=tokens_input,
-            tokens_output=tokens_output,
+            response=text,
+            tokens_input=tokens[0],
+            tokens_output=tokens[1],
             latency_ms=latency_ms,
             status=status,
             error=error or answer.error,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from watchllm.instrumentation._answer import of, plain
+from watchllm.instrumentation._answer import of
 from watchllm.instrumentation._client_library import Library
 from watchllm.instrumentation._messages import conversation
 
@@ -24,7 +24,7 @@ class _Chat:
 
     def read(self, answer: Answer, content: Any) -> None:
         answer.head(content, *_KEPT)
-        answer.usage = plain(of(content, "usage") or {})
+        answer.read_usage(of(content, "usage"))
         for number, found in enumerate(of(content, "choices") or ()):
             choice = answer.choice(number)
             choice.finish_reason = of(found, "finish_reason")
@@ -45,7 +45,7 @@ class _Chat:
             else:
                 said = _read_message(answer, choice, delta) or said
         if chunk.usage is not None:
-            answer.usage = plain(chunk.usage)
+            answer.read_usage(chunk.usage)
         return said
 
 
@@ -77,13 +77,13 @@ class _Completions:
 
     def read(self, answer: Answer, content: Any) -> None:
         answer.head(content, *_KEPT)
-        answer.usage = plain(of(content, "usage") or {})
+        answer.read_usage(of(content, "usage"))
         self._read_choices(answer, content)
 
     def read_chunk(self, answer: Answer, chunk: Any) -> bool:
         answer.head(chunk, *_KEPT)
         if chunk.usage is not None:
-            answer.usage = plain(chunk.usage)
+            answer.read_usage(chunk.usage)
         return self._read_choices(answer, chunk)
 
     @staticmethod
@@ -107,7 +107,7 @@ class _Embeddings:
 
     def read(self, answer: Answer, content: Any) -> None:
         answer.head(content)
-        answer.usage = plain(of(content, "usage") or {})
+        answer.read_usage(of(content, "usage"))
         if answer.usage:
             answer.usage.setdefault("completion_tokens", 0)  # an embedding says nothing
 
@@ -126,7 +126,7 @@ class _Responses:
 
     def read(self, answer: Answer, content: Any) -> None:
         answer.head(content, "service_tier")
-        answer.usage = plain(of(content, "usage") or {})
+        answer.read_usage(of(content, "usage"))
         choice = answer.choice(0)
         choice.finish_reason = of(content, "status")
         why = of(of(content, "incomplete_details"), "reason")
