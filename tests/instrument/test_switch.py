@@ -200,6 +200,63 @@ def test_switched_off_while_a_stream_is_read(clients: Clients, events: Any) -> N
     assert events[0]["response"] == ANSWER
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_answer_that_is_no_json_is_the_apps(
+    is_async: bool, clients: Clients, events: Any
+) -> None:
+    """The app gets the raw answer as it came; the event says that it could not be read."""
+    if is_async:
+
+        async def ask() -> Any:
+            return await method(clients.asynchronous(), API, raw=True)(model="plain")
+
+        raw = clients.run(ask())
+    else:
+        raw = method(clients.sync(), API, raw=True)(model="plain")
+
+    assert raw.http_response.text == ANSWER
+    (event,) = events.all()
+    assert (event["model"], event["response"]) == ("plain", "")
+    assert event["response_metadata"]["unreadable"].startswith("JSONDecodeError")
+
+
+def test_an_async_request_that_is_no_call_of_a_model_is_passed_on(
+    clients: Clients, events: Any
+) -> None:
+    """The list of models is asked for as before, and not logged."""
+
+    async def models() -> None:
+        await clients.asynchronous().models.list()
+
+    with pytest.raises(library.APIStatusError):
+        clients.run(models())
+    assert events.all() == []
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_stream_from_before_is_closed_as_before(
+    is_async: bool, clients: Clients, watchllm_events: Any
+) -> None:
+    """A stream that was asked for before instrumentation is not logged, and can be closed."""
+
+    async def asynchronous() -> Any:
+        stream = await method(clients.asynchronous(), API)(model="gpt-4o", stream=True)
+        watchllm.auto_instrument()
+        await stream.close()
+        return stream
+
+    if is_async:
+        stream = clients.run(asynchronous())
+    else:
+        stream = call(clients, stream=True)
+        watchllm.auto_instrument()
+        stream.close()
+    watchllm.disable_instrumentation()
+
+    assert stream.response.is_closed
+    assert watchllm_events.all() == []
+
+
 def test_a_library_that_is_made_otherwise_is_left_alone(
     watchllm_events: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

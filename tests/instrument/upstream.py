@@ -2,7 +2,7 @@
 
 `flaky` fails at the first try, `slow` never answers, `nope` is not there. Of streams, `hold` stops
 in the middle until the client leaves, `cut` breaks off, `wrong` tells of an error. `short` was cut
-short, `failed` failed, `refuse` says no, `bare` tells no usage and fields that nobody else knows.
+short, `failed` failed, `refuse` says no, `plain` is no JSON, `bare` has no usage and odd fields.
 """
 
 from __future__ import annotations
@@ -80,6 +80,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.reply(404, {"type": "error", "error": {**error, "code": "model_not_found"}})
         elif model == "flaky" and self.headers.get("x-stainless-retry-count") == "0":
             self.reply(500, {"error": {"message": "Try again."}})
+        elif model == "plain":
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Content-Length", str(len(ANSWER)))
+            self.end_headers()
+            self.wfile.write(ANSWER.encode())
         elif asked.get("stream"):
             self.stream(asked)
         else:
@@ -160,6 +166,7 @@ def answer(path: str, asked: dict[str, Any]) -> dict[str, Any]:
         said.update(content=None, refusal="I will not.")
     elif asked["model"] == "bare":
         del head["usage"]
+        head["system_fingerprint"] = "fp_1"
         said.update(content=None, unheard_of={"deep": [1]})
     choices = [
         {"index": index, "message": said, "finish_reason": reason, "logprobs": None}

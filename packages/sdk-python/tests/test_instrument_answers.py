@@ -9,7 +9,9 @@ import pytest
 from watchllm.instrumentation import _answer
 from watchllm.instrumentation._answer import Answer, plain
 from watchllm.instrumentation._anthropic import LIBRARY as ANTHROPIC
+from watchllm.instrumentation._call import Call
 from watchllm.instrumentation._openai import LIBRARY as OPENAI
+from watchllm.instrumentation._stream import ObservedIterator
 
 CHAT, COMPLETIONS = OPENAI.apis["/chat/completions"], OPENAI.apis["/completions"]
 RESPONSES, MESSAGES = OPENAI.apis["/responses"], ANTHROPIC.apis["/v1/messages"]
@@ -166,3 +168,15 @@ def test_a_tool_that_takes_nothing_has_no_arguments() -> None:
     answer = read(MESSAGES, {"content": [{"type": "tool_use", "id": "t", "name": "now"}]})
 
     assert answer.text() == "now()"
+
+
+def test_what_is_observed_can_do_all_that_it_could() -> None:
+    """A library that closes the generator below a stream closes it."""
+    call = Call(CHAT, {"model": "m"})
+    inner = (number for number in range(3))
+    observed = ObservedIterator(inner, call)
+    assert next(iter(observed)) == 0
+    observed.close()
+
+    assert list(inner) == []
+    call.end()

@@ -70,10 +70,14 @@ LINK = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
                         },
                         {"type": "refusal", "refusal": "No."},
                         {"type": "input_file", "file_id": "file-1"},
+                        {"type": "input_image", "image_url": "https://example.com/b.png"},
                     ],
                 },
             ],
-            'assistant: f({"a":1})\n\nuser: 42\n[image image/png]\nNo.\n[input_file file-1]',
+            (
+                'assistant: f({"a":1})\n\nuser: 42\n[image image/png]\nNo.\n[input_file file-1]'
+                "\n[input_image https://example.com/b.png]"
+            ),
         ),
     ],
 )
