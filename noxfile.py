@@ -281,6 +281,8 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/gateway.py")
     session.run("python", "benchmarks/kill.py")
     session.run("python", "benchmarks/query.py", "--events", "200000")
+    install(session, "openai==3.57.0")
+    session.run("python", "benchmarks/instrument.py")
 
 
 @nox.session(name="bench-peers", python="3.11")

@@ -211,3 +211,13 @@ def test_a_failed_response_is_an_error(clients: Clients, events: Any) -> None:
     for event in events:
         assert event["status"] == "error"
         assert event["error"] == {"message": "It broke.", "code": "server_error"}
+
+
+def test_azures_client_is_covered(clients: Clients, events: Any) -> None:
+    """A client that asks a deployment of Azure is logged like any other."""
+    with openai.AzureOpenAI(
+        azure_endpoint=clients.endpoint.url, api_key="k", api_version="2024-10-21"
+    ) as client:
+        client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+
+    assert events[0]["response"] == ANSWER
