@@ -70,6 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Play the scene."""
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.path = self.path.partition("?")[0]
         model = asked["model"]
         if model == "slow":
             self.server_of.arrived.set()
