@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "instrument.md"
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-OTHERS = {"openai", "anthropic"} - {NAME}
+OTHERS = {"openai", "anthropic", "langchain.agents"} - {NAME}
 
 
 @pytest.mark.parametrize("number", range(len(PROGRAMS)))
