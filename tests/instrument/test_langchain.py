@@ -306,6 +306,19 @@ def test_what_never_ends_is_forgotten(
     assert len(watchllm_events) == 2
 
 
+def test_a_state_that_holds_itself_is_cut(watchllm_events: Any) -> None:
+    """A cycle in what a node is given ends, and the step is logged."""
+    cycle: dict[str, Any] = {"message": HumanMessage(QUESTION)}
+    cycle["again"] = [cycle]
+    handler = WatchLLMCallbackHandler()
+    handler.on_chain_start(None, cycle, run_id=1)
+    handler.on_chain_end("done", run_id=1)
+
+    (step,) = watchllm_events.all()
+    assert step["input_data"]["message"] == {"role": "user", "content": QUESTION}
+    assert "CYCLE" in str(step["input_data"])
+
+
 def test_our_failures_are_warnings(watchllm_events: Any, caplog: pytest.LogCaptureFixture) -> None:
     """What LangChain passes and we do not understand harms nobody."""
     handler = WatchLLMCallbackHandler()

@@ -15,7 +15,7 @@ from watchllm._exceptions import status_of
 from watchllm._log import Problems
 from watchllm._runtime import CLOCK
 from watchllm.instrumentation import is_instrumented
-from watchllm.instrumentation._messages import as_text, conversation
+from watchllm.instrumentation._messages import conversation
 
 try:
     from langchain_core.callbacks import BaseCallbackHandler
@@ -26,9 +26,11 @@ except ImportError as missing:
         " pip install 'watchllm[langchain]'"
     ) from missing
 
+from watchllm.instrumentation._langchain import as_dict, as_object, model_details, read_result
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterable, Sequence
+    from typing import Any, Callable, Sequence
 
     from watchllm._client import WatchLLMClient
     from watchllm._events import Event
@@ -37,7 +39,6 @@ __all__ = ["WatchLLMCallback", "WatchLLMCallbackHandler"]
 
 MOST_OPEN = 10_000
 """Of what has begun and not ended, that is kept: the end of the oldest never came."""
-_ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
 _HIDDEN = "langsmith:hidden"
 _KEPT = ("langgraph_node", "langgraph_step")
 _INTERRUPTS = frozenset(("GraphBubbleUp", "GraphInterrupt"))
@@ -103,25 +104,25 @@ class WatchLLMCallbackHandler(BaseCallbackHandler):  # type: ignore[misc] # it m
         self, serialized: Any, messages: Sequence[Sequence[Any]], **kwargs: Any
     ) -> None:
         """Note what a chat model is asked."""
-        asked = [_as_dict(message) for message in messages[0]] if messages else []
-        self._begin(serialized, conversation(asked), kwargs, _model_details(kwargs))
+        asked = [as_dict(message) for message in messages[0]] if messages else []
+        self._begin(serialized, conversation(asked), kwargs, model_details(kwargs))
 
     @_guarded
     def on_llm_start(self, serialized: Any, prompts: Sequence[str], **kwargs: Any) -> None:
         """Note what a model of texts is asked."""
-        self._begin(serialized, "\n\n".join(prompts), kwargs, _model_details(kwargs))
+        self._begin(serialized, "\n\n".join(prompts), kwargs, model_details(kwargs))
 
     @_guarded
     def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
         """Note what a chain or a node is given."""
-        opened = self._begin(serialized, _object(inputs), kwargs, {})
+        opened = self._begin(serialized, as_object(inputs), kwargs, {})
         opened.hidden = _HIDDEN in (kwargs.get("tags") or ())
 
     @_guarded
     def on_tool_start(self, serialized: Any, input_str: str, **kwargs: Any) -> None:
         """Note what a tool is given."""
         given = kwargs.get("inputs") or {"input": input_str}
-        self._begin(serialized, _object(given), kwargs, {})
+        self._begin(serialized, as_object(given), kwargs, {})
 
     @_guarded
     def on_retriever_start(self, serialized: Any, query: str, **kwargs: Any) -> None:
@@ -152,7 +153,7 @@ class WatchLLMCallbackHandler(BaseCallbackHandler):  # type: ignore[misc] # it m
     @_guarded
     def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:
         """Log a chain or a node."""
-        self._end_step(kwargs, StepType.REASONING, _object(outputs), None)
+        self._end_step(kwargs, StepType.REASONING, as_object(outputs), None)
 
     @_guarded
     def on_chain_error(self, error: BaseException, **kwargs: Any) -> None:
@@ -163,7 +164,7 @@ class WatchLLMCallbackHandler(BaseCallbackHandler):  # type: ignore[misc] # it m
     def on_tool_end(self, output: Any, **kwargs: Any) -> None:
         """Log a tool."""
         found = output.content if isinstance(output, BaseMessage) else output
-        self._end_step(kwargs, StepType.TOOL_CALL, _object(found), None)
+        self._end_step(kwargs, StepType.TOOL_CALL, as_object(found), None)
 
     @_guarded
     def on_tool_error(self, error: BaseException, **kwargs: Any) -> None:
@@ -241,7 +242,7 @@ class WatchLLMCallbackHandler(BaseCallbackHandler):  # type: ignore[misc] # it m
         if opened is None or is_instrumented(opened.details.get("provider") or "no provider"):
             return
         requested = opened.details.pop("model", None)
-        answer = _read(result)
+        answer = read_result(result)
         metadata = {**opened.details, **answer.pop("metadata")}
         model = answer.pop("model") or requested or opened.name
         if opened.first:
@@ -273,94 +274,3 @@ class WatchLLMCallbackHandler(BaseCallbackHandler):  # type: ignore[misc] # it m
 
 WatchLLMCallback = WatchLLMCallbackHandler
 """The same, by a shorter name."""
-
-
-def _model_details(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return what is known of a model before it answers."""
-    metadata = kwargs.get("metadata") or {}
-    asked = kwargs.get("invocation_params") or {}
-    tools = [tool.get("function") or tool for tool in asked.get("tools") or ()]
-    return {
-        "operation": "chat",
-        "provider": metadata.get("ls_provider"),
-        "model": asked.get("model") or asked.get("model_name") or metadata.get("ls_model_name"),
-        "request": {name: asked[name] for name in ("temperature", "max_tokens") if asked.get(name)},
-        "tools": [str(tool.get("name") or tool.get("type")) for tool in tools],
-    }
-
-
-def _read(result: Any) -> dict[str, Any]:
-    """Return what a model answered, as fields of its event."""
-    generations = getattr(result, "generations", None)
-    first = generations[0][0] if generations and generations[0] else None
-    message = getattr(first, "message", None)
-    told = getattr(message, "response_metadata", None) or {}
-    usage = getattr(message, "usage_metadata", None) or {}
-    if not usage:
-        usage = (getattr(result, "llm_output", None) or {}).get("token_usage") or {}
-    calls = [
-        {"id": call.get("id"), "name": call.get("name"), "arguments": call.get("args")}
-        for call in getattr(message, "tool_calls", None) or ()
-    ]
-    lines = [getattr(first, "text", None) or ""]
-    lines += [f"{call['name']}({as_text(call['arguments'])})" for call in calls]
-    given, made = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
-    kept = {
-        "input_tokens": usage.get("input_tokens", usage.get("prompt_tokens")),
-        "output_tokens": usage.get("output_tokens", usage.get("completion_tokens")),
-    }
-    if given.get("cache_read"):
-        kept["input_tokens_details"] = {"cached_tokens": given["cache_read"]}
-    if made.get("reasoning"):
-        kept["output_tokens_details"] = {"reasoning_tokens": made["reasoning"]}
-    return {
-        "response": "\n".join(line for line in lines if line),
-        "model": told.get("model_name") or told.get("model"),
-        "tokens_input": kept["input_tokens"],
-        "tokens_output": kept["output_tokens"],
-        "metadata": {
-            "usage": {name: value for name, value in kept.items() if value is not None},
-            "finish_reason": told.get("finish_reason") or told.get("stop_reason"),
-            "response_id": told.get("id"),
-            "tool_calls": calls,
-        },
-    }
-
-
-def _as_dict(message: Any) -> dict[str, Any]:
-    """Return a message as a request of OpenAI has it."""
-    found: dict[str, Any] = {
-        "role": _ROLES.get(message.type, message.type),
-        "content": message.content,
-    }
-    calls = getattr(message, "tool_calls", None)
-    if calls:
-        found["tool_calls"] = [
-            {"function": {"name": call["name"], "arguments": call["args"]}} for call in calls
-        ]
-    return found
-
-
-def _object(value: Any) -> dict[str, Any]:
-    """Return what goes into a step, or comes out of it, as an object."""
-    told = _told(value, 8)
-    if isinstance(told, dict):
-        return told
-    return {} if told is None else {"value": told}
-
-
-def _told(value: Any, depth: int) -> Any:
-    """Return a copy with messages as what they say; a state may change after it was given."""
-    if isinstance(value, BaseMessage):
-        return _as_dict(value)
-    if not depth:
-        return value
-    if isinstance(value, dict):
-        return {key: _told(item, depth - 1) for key, item in _items(value)}
-    if isinstance(value, (list, tuple)):
-        return [_told(item, depth - 1) for item in value]
-    return value
-
-
-def _items(value: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
-    return list(value.items())  # at once: another branch may write to it
