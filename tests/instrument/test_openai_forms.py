@@ -221,3 +221,32 @@ def test_azures_client_is_covered(clients: Clients, events: Any) -> None:
         client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
 
     assert events[0]["response"] == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("base_url", "provider"),
+    [
+        ("https://api.groq.com/openai/v1", "groq"),
+        ("https://x.ai.example.com/v1", "openai"),
+        ("https://api.x.ai/v1", "x-ai"),
+        ("https://name.openai.azure.com/openai/v1", "azure"),
+    ],
+)
+def test_an_endpoint_of_another_provider_goes_by_its_name(
+    base_url: str, provider: str, events: Any
+) -> None:
+    """Who speaks OpenAI's API has prices of its own; the host tells who it is."""
+
+    class RefusedError(Exception):
+        pass
+
+    class Silent(openai.OpenAI):
+        def _prepare_options(self, options: Any) -> Any:
+            raise RefusedError  # nothing may go out
+
+    with Silent(base_url=base_url, api_key="k", max_retries=0) as client, pytest.raises(
+        RefusedError
+    ):
+        client.chat.completions.create(model="m", messages=MESSAGES)
+
+    assert events[0]["response_metadata"]["provider"] == provider

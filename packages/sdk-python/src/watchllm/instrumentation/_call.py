@@ -55,14 +55,14 @@ class Call:
         "_started",
     )
 
-    def __init__(self, api: Api, body: Mapping[str, Any]) -> None:
+    def __init__(self, api: Api, body: Mapping[str, Any], provider: str | None = None) -> None:
         self._ended = False
         self._api = api
         self._model = body.get("model")
         self._run = current_run() or Run(new_run_id())
         self._metadata: dict[str, Any] = {
             "operation": api.operation,
-            "provider": api.provider,
+            "provider": provider or api.provider,
             "request": {
                 name: value
                 for name, value in body.items()

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 class Library:
     """What a library is called, the names of its clients, and its endpoints by path.
 
-    `streams` are the modules, within the library, and the names of what the app can close.
+    `streams` are the modules, within the library, and the names of what the app can close. `hosts`
+    are other providers that speak the same API, by the end of the name of their host.
     """
 
     def __init__(
@@ -37,10 +38,17 @@ class Library:
         clients: tuple[str, str],
         streams: Sequence[tuple[str, str, str]],
         apis: Mapping[str, Api],
+        hosts: Mapping[str, str] | None = None,
     ) -> None:
         self.clients = clients
         self.streams = streams
         self.apis = apis
+        self.hosts = hosts or {}
+
+    def provider(self, client: Any) -> str | None:
+        """Return the provider that a client asks, if it is not the one of the library."""
+        host = "." + client.base_url.host
+        return next((name for end, name in self.hosts.items() if host.endswith(end)), None)
 
 
 def patches_of(module: ModuleType, library: Library) -> list[Patch]:
@@ -50,8 +58,8 @@ def patches_of(module: ModuleType, library: Library) -> list[Patch]:
     """
     client, async_client = (getattr(module, name) for name in library.clients)
     patches = [
-        Patch(_owner(client, "request"), "request", _request(library.apis)),
-        Patch(_owner(async_client, "request"), "request", _async_request(library.apis)),
+        Patch(_owner(client, "request"), "request", _request(library)),
+        Patch(_owner(async_client, "request"), "request", _async_request(library)),
     ]
     for where, *names in library.streams:
         # Without them a stream that is closed early is logged when it is dropped.
@@ -71,23 +79,25 @@ def _owner(found: type, name: str) -> type:
     raise LookupError(f"{found.__name__} has no method {name}")
 
 
-def _begin(apis: Mapping[str, Api], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+def _begin(
+    library: Library, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Call | None:
     """Return the call that a request is, None if it is no call of a model. Never raises."""
     try:
         options = kwargs["options"] if "options" in kwargs else args[1]
-        api = apis.get(options.url.partition("?")[0])
+        api = library.apis.get(options.url.partition("?")[0])
         if api is None or options.method != "post":
             return None
-        return Call(api, options.json_data or {})
+        return Call(api, options.json_data or {}, library.provider(client))
     except Exception as failure:
         Call.report(failure)
         return None
 
 
-def _request(apis: Mapping[str, Api]) -> Callable[[Method, Switch], Method]:
+def _request(library: Library) -> Callable[[Method, Switch], Method]:
     def make(original: Method, switch: Switch) -> Method:
         def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-            call = _begin(apis, args, kwargs) if switch.on else None
+            call = _begin(library, self, args, kwargs) if switch.on else None
             if call is None:
                 return original(self, *args, **kwargs)
             try:
@@ -114,10 +124,10 @@ def _request(apis: Mapping[str, Api]) -> Callable[[Method, Switch], Method]:
     return make
 
 
-def _async_request(apis: Mapping[str, Api]) -> Callable[[Method, Switch], Method]:
+def _async_request(library: Library) -> Callable[[Method, Switch], Method]:
     def make(original: Method, switch: Switch) -> Method:
         async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-            call = _begin(apis, args, kwargs) if switch.on else None
+            call = _begin(library, self, args, kwargs) if switch.on else None
             if call is None:
                 return await original(self, *args, **kwargs)
             try:

@@ -189,4 +189,18 @@ LIBRARY = Library(
         "/embeddings": _Embeddings(),
         "/responses": _Responses(),
     },
+    # As the server's price lists name them.
+    hosts={
+        ".azure.com": "azure",
+        ".cerebras.ai": "cerebras",
+        ".deepseek.com": "deepseek",
+        ".fireworks.ai": "fireworks",
+        ".googleapis.com": "google",
+        ".groq.com": "groq",
+        ".mistral.ai": "mistral",
+        ".openrouter.ai": "openrouter",
+        ".perplexity.ai": "perplexity",
+        ".together.xyz": "together",
+        ".x.ai": "x-ai",
+    },
 )

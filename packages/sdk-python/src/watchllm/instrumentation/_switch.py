@@ -64,9 +64,8 @@ def disable_instrumentation() -> None:
 
 def is_instrumented(provider: str | None = None) -> bool:
     """Say whether the calls of a provider's library are logged; without a name, of any."""
-    with _lock:
-        names = list(_patches) if provider is None else [provider]
-        return any(patch.active for name in names for patch in _patches.get(name, ()))
+    names = list(_patches) if provider is None else [provider]
+    return any(patch.active for name in names for patch in _patches.get(name, ()))
 
 
 def _instrument(name: str, *, asked_for: bool) -> bool:
