@@ -159,6 +159,28 @@ def test_a_method_leaves_its_object_out(app: App) -> None:
     assert [event["input_data"] for event in app.sent()] == [{"goal": "a"}, {"goal": "b"}]
 
 
+def test_static_and_class_methods_may_be_below(app: App) -> None:
+    """A step or a trace above `@staticmethod` or `@classmethod` leaves the method what it is."""
+
+    class Agent:
+        @step("static", client=app.client)
+        @staticmethod
+        def static(goal: str) -> str:
+            return goal
+
+        @trace("run-t")
+        @step("of class", client=app.client)
+        @classmethod
+        def of_class(cls, goal: str) -> str:
+            return goal + cls.__name__
+
+    assert Agent().static("a") + Agent.of_class("b") == "abAgent"
+    assert [(event["step_name"], event["input_data"]) for event in app.sent()] == [
+        ("static", {"goal": "a"}),
+        ("of class", {"goal": "b"}),
+    ]
+
+
 def test_wrong_arguments_raise_what_they_always_raise(app: App) -> None:
     """A call that does not fit raises TypeError, and is recorded with what it was given."""
 

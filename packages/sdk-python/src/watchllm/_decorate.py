@@ -38,6 +38,10 @@ def decorate(function: Function, begin: Begin) -> Function:
     The kind of the function stays: who asks whether it is a coroutine function, or a generator's,
     gets the answer of before. So do results, exceptions and what is sent or thrown in.
     """
+    if isinstance(function, (staticmethod, classmethod)):
+        # Decorated below the method that it is in a class, not above.
+        inner: Any = type(function)(decorate(function.__func__, begin))
+        return inner
     wrapper: Any
     if isasyncgenfunction(function):
         wrapper = _async_generator(function, begin)

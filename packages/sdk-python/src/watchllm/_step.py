@@ -54,10 +54,13 @@ def step(
     What is logged inside has the step as its `parent_event_id`. Outside of a trace each step is a
     run. Logs to `client`, else to that of `get_client()`; where there is none, one warning says so.
     """
-    if callable(name):
+    if name is not None and not isinstance(name, str):
         return step(None, step_type, client=client)(name)
 
     def decorator(function: Function) -> Function:
+        if isinstance(function, (staticmethod, classmethod)):
+            inner: Any = type(function)(decorator(function.__func__))
+            return inner
         recorder = Recorder(name or _name(function), step_type, _signature(function), client)
         return decorate(function, recorder.begin)
 
