@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import operator
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import watchllm
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from upstream import Endpoint
 
 pytest.importorskip("langchain")
+
+from typing import Annotated, TypedDict  # Python 3.8 lacks one of them, and skips before
 
 from langchain.agents import create_agent
 from langchain_core.documents import Document
