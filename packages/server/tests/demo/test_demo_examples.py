@@ -95,6 +95,23 @@ def test_the_chat_logs_each_answer_in_one_run_and_redacts(world: World) -> None:
     assert "script has none" not in stored
 
 
+def test_two_lines_log_every_call(world: World) -> None:
+    """Each question is a run of two steps, with the streamed call below the second one."""
+    output, runs = world.run("auto_instrument.py")
+
+    assert len(runs) == 2
+    for run in runs:
+        (call,) = run.of_type("prompt_call")
+        steps = {step["step_name"]: step for step in run.of_type("agent_step")}
+        assert set(steps) == {"look up the notes", "answer"}
+        assert call["parent_event_id"] == steps["answer"]["event_id"]
+        assert steps["answer"]["output_data"] == {"result": call["response"]}
+        assert call["response"] in output
+        assert call["tokens_output"] > 0
+        assert call["response_metadata"]["time_to_first_token_ms"] > 0
+        assert {tuple(event["tags"]) for event in run.events} == {("support",)}
+
+
 def test_the_agent_logs_steps_and_calls_in_order(world: World) -> None:
     """The three steps and the two calls of the agent stand in one run, in the order they ended."""
     output, runs = world.run("research_agent.py")
