@@ -200,8 +200,11 @@ def instrument(session: nox.Session) -> None:
     for lock_file in sorted(folder.glob("*.lock")):
         name = lock_file.stem
         home = ROOT / ".nox" / "instrument" / name
+        version = "3.8" if name.endswith("-oldest") else "3.11"
+        if not (CI or shutil.which(f"python{version}")):
+            session.log(f"{name} is not tested: there is no Python {version}")
+            continue
         if not home.exists():
-            version = "3.8" if name.endswith("-oldest") else "3.11"
             session.run(uv, "venv", "-q", "-p", version, str(home), external=True)
         python = str(home / "bin" / "python")
         again = "--reinstall-package=watchllm"
