@@ -82,6 +82,7 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
                     cache,
                     cache_seconds=settings.cache_ttl,
                     journal=directory / "journal",
+                    journal_seal=secret.seal("journal"),
                     journal_bytes=settings.journal_mb * _MB,
                     body_bytes=settings.gateway_body_mb * _MB,
                     limiter=Limiter(metadata, clock),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import subprocess
@@ -12,29 +13,41 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import prompt_call
+from hypothesis import given
+from hypothesis import strategies as st
 from watchllm_server.clock import SystemClock
 from watchllm_server.errors import MetadataUnavailableError, Problem
 from watchllm_server.gateway.journal import Journal
+from watchllm_server.gateway.lines import Lines
 from watchllm_server.ingest.commit import GroupCommit
 from watchllm_server.query.events import page_of_events
 from watchllm_server.query.filter import Filter
 from watchllm_server.redaction import redaction_of
+from watchllm_server.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from watchllm_server.gateway.journal import Commit
     from watchllm_server.pricing import Prices
     from watchllm_server.redaction import Redaction
     from watchllm_server.rows import Row
     from watchllm_server.store.embedded import EmbeddedStore
 
 _PLENTY = 100_000_000
+SEAL = Secret(b"of the tests").seal("journal")
 
 
 def known() -> dict[str, Redaction | None]:
     """Return the one project there is, in whose events nothing is replaced."""
     return {"p": None}
+
+
+def journal_in(folder: Path, commit: Commit, **fields: Any) -> Journal:
+    """Return a journal, by default with room for all and with one project."""
+    told: dict[str, Any] = {"capacity": _PLENTY, "seal": SEAL, "redactions": known}
+    return Journal(folder, commit, **(told | fields))
 
 
 class Shelf:
@@ -59,6 +72,11 @@ def line(event_id: str, **fields: Any) -> bytes:
     return json.dumps(prompt_call(event_id=event_id, project_id="p", **fields)).encode()
 
 
+def sealed(*events: bytes) -> bytes:
+    """Return what a file holds of events."""
+    return b"".join(map(Lines(SEAL).close, events))
+
+
 def files(folder: Path) -> list[str]:
     """Return the names of the files that wait."""
     return sorted(path.name for path in folder.iterdir())
@@ -67,7 +85,7 @@ def files(folder: Path) -> list[str]:
 def test_what_is_written_is_handed_over_once_and_removed(tmp_path: Path) -> None:
     """Lines reach the store in their order, and their file goes when the store has them."""
     shelf = Shelf()
-    journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known)
+    journal = journal_in(tmp_path, shelf)
     for number in range(100):
         assert journal.append(line(f"e{number}"))
     assert len(files(tmp_path)) == 1
@@ -83,7 +101,7 @@ def test_what_is_written_is_handed_over_once_and_removed(tmp_path: Path) -> None
 def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     """Nobody else on the machine reads the prompts that wait."""
     folder = tmp_path / "journal"
-    Journal(folder, Shelf(), capacity=_PLENTY, redactions=known).append(line("e1"))
+    journal_in(folder, Shelf()).append(line("e1"))
 
     modes = [path.stat().st_mode & 0o077 for path in (folder, *folder.iterdir())]
     assert modes == [0, 0]
@@ -93,13 +111,13 @@ def test_while_the_store_is_away_lines_wait_and_then_arrive(tmp_path: Path) -> N
     """A store that is away loses nothing, also across a start, and each line arrives once."""
     shelf = Shelf()
     shelf.away = True
-    journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known, segment_bytes=1_000)
+    journal = journal_in(tmp_path, shelf, segment_bytes=1_000)
     for number in range(20):
         assert journal.append(line(f"e{number:02}"))
         assert not asyncio.run(journal.hand_over())
 
     shelf.away = False
-    again = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known)
+    again = journal_in(tmp_path, shelf)
     again.append(line("later"))
     while not asyncio.run(again.hand_over()):
         pass
@@ -112,7 +130,7 @@ def test_a_store_that_is_away_is_asked_once_a_round(tmp_path: Path) -> None:
     """A large backlog does not become a storm of inserts that fail."""
     shelf = Shelf()
     shelf.away = True
-    journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known, segment_bytes=1)
+    journal = journal_in(tmp_path, shelf, segment_bytes=1)
     for number in range(50):
         journal.append(line(f"e{number}"))
 
@@ -126,7 +144,7 @@ def test_what_the_store_never_takes_keeps_nothing_else_from_it(tmp_path: Path) -
     """One file that always fails stays behind; every other, also a later one, arrives."""
     shelf = Shelf()
     shelf.refused = {"e3"}
-    journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known, segment_bytes=1)
+    journal = journal_in(tmp_path, shelf, segment_bytes=1)
     for number in range(8):
         journal.append(line(f"e{number}"))
     # Files go one by one after a refusal, so that so many rounds are enough for all.
@@ -146,7 +164,7 @@ def test_beyond_its_capacity_events_are_dropped_and_counted(
     """The disk is bounded: what comes beyond is counted, and there is room again later."""
     one = line("e1")
     shelf = Shelf()
-    journal = Journal(tmp_path, shelf, capacity=3 * (len(one) + 1), redactions=known)
+    journal = journal_in(tmp_path, shelf, capacity=3 * len(sealed(one)))
 
     taken = [journal.append(line(f"e{number}")) for number in range(25)]
 
@@ -159,28 +177,92 @@ def test_beyond_its_capacity_events_are_dropped_and_counted(
     assert journal.append(one)
 
 
-@pytest.mark.parametrize("cut", [b'{"event_id": "x", "proj', b"\x00\xff\n", b"[]\n", b'{"a": 1}\n'])
-def test_a_damaged_line_is_counted_and_costs_no_other(tmp_path: Path, cut: bytes) -> None:
-    """A line that was cut off by a power failure, or is none, leaves the lines before it whole."""
-    (tmp_path / "0000000000000007.jsonl").write_bytes(line("e1") + b"\n" + line("e2") + b"\n" + cut)
-    (tmp_path / "notes.jsonl").write_bytes(b"not ours")
+_OTHER = Lines(Secret(b"another").seal("journal"))
+_CHANGED = bytearray(sealed(line("e9")))
+_CHANGED[40] ^= 1
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        pytest.param(sealed(line("e9"))[:-9], id="torn"),
+        pytest.param(sealed(line("e9"))[:-1], id="torn before its break"),
+        pytest.param(bytes(_CHANGED), id="changed"),
+        pytest.param(_OTHER.close(line("e9")), id="of another key"),
+        pytest.param(line("e9") + b"\n", id="in clear"),
+        pytest.param(b"\x00\xff\n", id="no base64"),
+        pytest.param(b"\n", id="empty"),
+        pytest.param(sealed(b"[]"), id="no event"),
+        pytest.param(sealed(b'{"project_id": "p"}'), id="half an event"),
+    ],
+)
+def test_a_damaged_line_is_counted_and_costs_no_other(
+    tmp_path: Path, cut: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line that does not open, or is no event, is counted and told; those around it arrive."""
+    after = sealed(line("e2")) if cut.endswith(b"\n") else b""
+    (tmp_path / "0000000000000007.sealed").write_bytes(sealed(line("e1")) + cut + after)
+    (tmp_path / "notes.sealed").write_bytes(b"not ours")
     shelf = Shelf()
-    journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known)
+    journal = journal_in(tmp_path, shelf)
     journal.append(line("e3"))
 
     assert asyncio.run(journal.hand_over())
 
-    assert shelf.ids == ["e1", "e2", "e3"]
+    assert shelf.ids == ["e1", *(["e2"] if after else []), "e3"]
     assert journal.lost == {"damaged": 1}
-    assert files(tmp_path) == ["notes.jsonl"]
+    assert files(tmp_path) == ["notes.sealed"]
+    assert len(caplog.records) == 1
+
+
+def test_files_in_clear_of_a_server_before_are_removed_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was written before lines were encrypted counts as damaged: one line of the log says so.
+
+    Nothing of it stays on the disk.
+    """
+    old = b"".join(line(f"e{number}") + b"\n" for number in range(3))
+    (tmp_path / "0000000000000003.jsonl").write_bytes(old)
+    shelf = Shelf()
+    journal = journal_in(tmp_path, shelf)
+    journal.append(line("later"))
+
+    assert asyncio.run(journal.hand_over())
+
+    assert (shelf.ids, journal.lost, files(tmp_path)) == (["later"], {"damaged": 3}, [])
+    (told,) = caplog.messages
+    assert told == (
+        "Recorded calls lost, 3 so far (damaged): they are torn or changed, or were written under "
+        "another secret key or in clear."
+    )
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8"), min_size=8))
+def test_nothing_of_an_event_is_on_the_disk_in_clear(words: str) -> None:
+    """No text that an event tells, in its JSON's form or in base64, is in what lies in the file."""
+    event = line("e1", prompt=words)
+    told = json.dumps(words)[1:-1].encode()
+
+    lying = sealed(event)
+
+    assert told not in lying
+    assert told not in base64.b64decode(lying)
+    assert base64.b64encode(event)[40:80] not in lying
+    assert sealed(event) != lying
+    assert Lines(SEAL).open(lying) == event
 
 
 _WRITER = """
 import json, sys
 from pathlib import Path
 from watchllm_server.gateway.journal import Journal
+from watchllm_server.secrets import Secret
 
-journal = Journal(Path(sys.argv[1]), None, capacity=10**9, redactions=dict, segment_bytes=20_000)
+seal = Secret(b"of the tests").seal("journal")
+journal = Journal(
+    Path(sys.argv[1]), None, capacity=10**9, seal=seal, redactions=dict, segment_bytes=20_000
+)
 event = json.loads(sys.argv[2])
 for number in range(10**9):
     event["event_id"] = f"e{number}"
@@ -206,7 +288,7 @@ def test_a_process_that_is_killed_loses_no_line_that_it_wrote(tmp_path: Path, en
     writer.stdout.close()
     shelf = Shelf()
 
-    assert asyncio.run(Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known).hand_over())
+    assert asyncio.run(journal_in(tmp_path, shelf).hand_over())
 
     # At most one more was written than the process could say.
     assert shelf.ids[: len(written)] == written
@@ -217,9 +299,11 @@ _FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from watchllm_server.gateway.journal import Journal
+from watchllm_server.secrets import Secret
 
-resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
-journal = Journal(Path(sys.argv[1]), None, capacity=10**9, redactions=dict)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_500, 1_500))
+seal = Secret(b"of the tests").seal("journal")
+journal = Journal(Path(sys.argv[1]), None, capacity=10**9, seal=seal, redactions=dict)
 print([journal.append(sys.argv[2].encode()) for _ in range(5)], journal.lost)
 """
 
@@ -227,7 +311,7 @@ print([journal.append(sys.argv[2].encode()) for _ in range(5)], journal.lost)
 def test_a_line_that_the_disk_refuses_leaves_the_others_whole(tmp_path: Path) -> None:
     """When the file may grow no further, half a line is taken back, and the loss is counted."""
     one = line("e1")
-    assert 3 * (len(one) + 1) < 1_000 < 4 * len(one)
+    assert 3 * len(sealed(one)) < 1_500 < 4 * len(sealed(one))
 
     said = subprocess.run(
         [sys.executable, "-c", _FULL_DISK, str(tmp_path), one.decode()],
@@ -237,7 +321,8 @@ def test_a_line_that_the_disk_refuses_leaves_the_others_whole(tmp_path: Path) ->
     ).stdout
 
     assert said.strip() == "[True, True, True, False, False] {'disk': 2}"
-    assert next(tmp_path.iterdir()).read_bytes() == (one + b"\n") * 3
+    lying = next(tmp_path.iterdir()).read_bytes().splitlines(keepends=True)
+    assert list(map(Lines(SEAL).open, lying)) == [one] * 3
 
 
 def test_an_end_between_the_answer_and_the_removal_stores_nothing_twice(
@@ -268,7 +353,7 @@ def test_an_end_between_the_answer_and_the_removal_stores_nothing_twice(
 
     commit.start()
     try:
-        journal = Journal(tmp_path, Killed(), capacity=_PLENTY, redactions=lambda: {project: None})
+        journal = journal_in(tmp_path, Killed(), redactions=lambda: {project: None})
         for number in range(10):
             event = prompt_call(event_id=f"{project}-{number}", project_id=project)
             journal.append(json.dumps(event).encode())
@@ -277,9 +362,7 @@ def test_an_end_between_the_answer_and_the_removal_stores_nothing_twice(
         assert len(files(tmp_path)) == 1
 
         assert asyncio.run(
-            Journal(
-                tmp_path, commit, capacity=_PLENTY, redactions=lambda: {project: None}
-            ).hand_over()
+            journal_in(tmp_path, commit, redactions=lambda: {project: None}).hand_over()
         )
     finally:
         commit.close()
@@ -307,7 +390,7 @@ def test_rounds_wait_longer_while_the_store_is_away(tmp_path: Path) -> None:
         await asyncio.sleep(0)
 
     async def run() -> None:
-        journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known, pause=pause)
+        journal = journal_in(tmp_path, shelf, pause=pause)
         journal.append(line("e1"))
         journal.start()
         await done.wait()
@@ -324,7 +407,7 @@ def test_closing_hands_over_what_is_there(tmp_path: Path) -> None:
     shelf = Shelf()
 
     async def run() -> None:
-        journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known)
+        journal = journal_in(tmp_path, shelf)
         journal.start()
         journal.append(line("e1"))
         await journal.close()
@@ -344,7 +427,7 @@ def test_closing_does_not_wait_for_a_store_that_hangs(tmp_path: Path) -> None:
             await asyncio.Event().wait()
 
     async def run() -> None:
-        journal = Journal(tmp_path, Hanging(), capacity=_PLENTY, redactions=known)
+        journal = journal_in(tmp_path, Hanging())
         journal.start()
         journal.append(line("e1"))
         await journal.close()
@@ -357,12 +440,12 @@ def test_closing_does_not_wait_for_a_store_that_hangs(tmp_path: Path) -> None:
 def test_a_large_backlog_takes_little_memory(tmp_path: Path) -> None:
     """Forty MB that wait are handed over some two at a time."""
     for number in range(160):
-        text = line(f"e{number}", prompt=os.urandom(120_000).hex()) + b"\n"
-        (tmp_path / f"{number:016d}.jsonl").write_bytes(text)
+        text = sealed(line(f"e{number}", prompt=os.urandom(120_000).hex()))
+        (tmp_path / f"{number:016d}.sealed").write_bytes(text)
     shelf = Shelf()
     tracemalloc.start()
     try:
-        journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known)
+        journal = journal_in(tmp_path, shelf)
         assert asyncio.run(journal.hand_over())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -383,9 +466,7 @@ def test_events_are_redacted_as_their_project_says(tmp_path: Path) -> None:
             taken.extend((row.event_id, redaction) for row in rows)
 
     on = redaction_of("on")
-    journal = Journal(
-        tmp_path, Noted(), capacity=_PLENTY, redactions=lambda: {"open": None, "shut": on}
-    )
+    journal = journal_in(tmp_path, Noted(), redactions=lambda: {"open": None, "shut": on})
     for number, project in enumerate(["open", "shut", "gone", "open"]):
         event = prompt_call(event_id=f"e{number}", project_id=project)
         journal.append(json.dumps(event).encode())
@@ -403,9 +484,9 @@ def test_events_wait_while_nobody_knows_how_to_redact_them(tmp_path: Path) -> No
         raise MetadataUnavailableError("It is away.")
 
     shelf = Shelf()
-    journal = Journal(tmp_path, shelf, capacity=_PLENTY, redactions=away)
+    journal = journal_in(tmp_path, shelf, capacity=_PLENTY, redactions=away)
     journal.append(line("e1"))
 
     assert not asyncio.run(journal.hand_over())
-    assert asyncio.run(Journal(tmp_path, shelf, capacity=_PLENTY, redactions=known).hand_over())
+    assert asyncio.run(journal_in(tmp_path, shelf).hand_over())
     assert shelf.ids == ["e1"]

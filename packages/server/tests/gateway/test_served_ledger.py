@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -115,7 +116,8 @@ def test_a_store_that_is_away_costs_no_call_and_no_event(
 ) -> None:
     """Calls go on while ClickHouse is away, also past a SIGKILL of the server: each event is once.
 
-    The events of the outage arrive when the store is back.
+    The events of the outage arrive when the store is back; meanwhile nothing of them is on the disk
+    in clear.
     """
     (tmp_path / "clickhouse").mkdir()
     clickhouse = ClickHouseProcess(tmp_path / "clickhouse")
@@ -133,6 +135,7 @@ def test_a_store_that_is_away_costs_no_call_and_no_event(
             during = [ask(client, f"During {number}").status_code for number in range(5)]
             assert client.post("/v1/events/query", json={}).status_code == 503
         server.stop(signal.SIGKILL)
+        waiting = [path.read_bytes() for path in (tmp_path / "data" / "journal").iterdir()]
 
         clickhouse.start()
         again = serve(tmp_path / "data", **settings)
@@ -144,6 +147,8 @@ def test_a_store_that_is_away_costs_no_call_and_no_event(
         clickhouse.kill()
 
     assert during == [200] * 5
+    assert sum(text.count(b"\n") for text in waiting) == 5
+    assert not any(b"During" in text or b64encode(b"prompt") in text for text in waiting)
     prompts = sorted(event["prompt"] for event in events)
     assert [prompt.split("\n")[-1] for prompt in prompts] == sorted(
         ["Before", *(f"During {number}" for number in range(5)), "After"]

@@ -2,7 +2,8 @@
 
 A line that was written outlives the process (not a power cut), and a store that is away costs no
 request anything: the files wait for it, up to a bound. A file is handed over again when the process
-ends between the store's answer and its removal; the store keeps an event of one id once.
+ends between the store's answer and its removal; the store keeps an event of one id once. Nothing
+lies in the files in clear: events wait there as they were, before anything in them is replaced.
 """
 
 from __future__ import annotations
@@ -16,12 +17,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-from msgspec import Raw
-
-from watchllm_server.calls import read_call
 from watchllm_server.errors import MetadataUnavailableError, Problem
-from watchllm_server.events import FaultyEventError, read_event
+from watchllm_server.gateway.lines import Lines, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -29,15 +26,23 @@ if TYPE_CHECKING:
 
     from watchllm_server.redaction import Redaction
     from watchllm_server.rows import Row
+    from watchllm_server.secrets import Seal
 
 _log = logging.getLogger(__name__)
 
-_SUFFIX = ".jsonl"
+_SUFFIX = ".sealed"
+# Of the files of a server that did not encrypt them yet: what is in them counts as damaged.
+_SUFFIXES = (_SUFFIX, ".jsonl")
 _SEGMENT_BYTES = 256_000
 _HANDOVER_BYTES = 2_000_000
 _HANDOVER_SECONDS = 0.25
 _LONGEST_WAIT = 15.0
 _CLOSING_SECONDS = 2.0
+_WHY = {
+    "full": "the event store takes nothing, and WATCHLLM_JOURNAL_MB is full",
+    "disk": "the disk of the data directory refuses to be written",
+    "damaged": "they are torn or changed, or were written under another secret key or in clear",
+}
 # Lines read before the event loop sees to other work: some 0.2 ms.
 _SLICE = 16
 
@@ -48,13 +53,6 @@ class Commit(Protocol):
     async def add(self, rows: Sequence[Row], size: int, redaction: Redaction | None = None) -> None:
         """Return once the rows are on disk, redacted; raise Problem when they are not stored."""
         ...
-
-
-class _Owner(msgspec.Struct):
-    project_id: str
-
-
-_owner = msgspec.json.Decoder(_Owner).decode
 
 
 @dataclass(slots=True, eq=False)
@@ -68,10 +66,10 @@ class Journal:
 
     `capacity` bounds the bytes on disk: what comes beyond it is dropped and counted. `pause` waits
     for so many seconds between two looks at what has been written. The directory belongs to one
-    journal at a time; what an earlier one left there is handed over first.
+    journal at a time; what an earlier one left there is handed over first, if `seal` opens it.
 
     `redactions` is asked on a thread for what is replaced in the events of each project there is;
-    what is recorded of a project that is no more goes no further. Files hold events as they were.
+    what is recorded of a project that is no more goes no further.
     """
 
     def __init__(
@@ -80,6 +78,7 @@ class Journal:
         commit: Commit,
         *,
         capacity: int,
+        seal: Seal,
         redactions: Callable[[], Mapping[str, Redaction | None]],
         segment_bytes: int = _SEGMENT_BYTES,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -88,10 +87,15 @@ class Journal:
         self._directory = directory
         self._commit = commit
         self._capacity = capacity
+        self._lines = Lines(seal)
         self._redactions = redactions
         self._segment_bytes = segment_bytes
         self._pause = pause
-        left = sorted(p for p in directory.glob(f"*{_SUFFIX}") if p.stem.isdecimal())
+        left = sorted(
+            path
+            for path in directory.iterdir()
+            if path.suffix in _SUFFIXES and path.stem.isdecimal()
+        )
         self._waiting = deque(_Segment(path, path.stat().st_size) for path in left)
         self._bytes = sum(segment.size for segment in self._waiting)
         self._number = int(self._waiting[-1].path.stem) if self._waiting else 0
@@ -110,22 +114,23 @@ class Journal:
         """Return how many events were lost, by reason: `full`, `disk` or `damaged`."""
         return dict(self._lost)
 
-    def append(self, line: bytes) -> bool:
-        """Write one event's JSON, without a line break; it outlives the process from then on.
+    def append(self, event: bytes) -> bool:
+        """Write one event's JSON, encrypted; it outlives the process from then on.
 
         Returns False when it was dropped and counted: for want of room, or because the disk failed.
         """
-        if self._bytes + len(line) >= self._capacity:
+        line = self._lines.close(event)
+        if self._bytes + len(line) > self._capacity:
             self._lose("full")
             return False
         try:
             descriptor, segment = self._open or self._begin()
-            _write(descriptor, segment.size, line + b"\n")
+            _write(descriptor, segment.size, line)
         except OSError:
             self._lose("disk")
             return False
-        segment.size += len(line) + 1
-        self._bytes += len(line) + 1
+        segment.size += len(line)
+        self._bytes += len(line)
         if segment.size >= self._segment_bytes:
             self._end()
         return True
@@ -194,7 +199,7 @@ class Journal:
             texts, redactions = await asyncio.to_thread(self._read, group)
         except MetadataUnavailableError:
             return False
-        rows, damaged = await _rows_of(texts, redactions)
+        rows, damaged = await self._rows_of(texts, redactions)
         try:
             for redaction, some in rows.items():
                 await self._commit.add(some, sum(map(len, texts)) // len(rows), redaction)
@@ -212,6 +217,24 @@ class Journal:
         self, group: Sequence[_Segment]
     ) -> tuple[list[bytes], Mapping[str, Redaction | None]]:
         return [_text_of(segment.path) for segment in group], self._redactions()
+
+    async def _rows_of(
+        self, texts: Sequence[bytes], redactions: Mapping[str, Redaction | None]
+    ) -> tuple[dict[Redaction | None, list[Row]], int]:
+        """Return the rows of files by how they are redacted, and the number of damaged lines."""
+        rows: dict[Redaction | None, list[Row]] = {}
+        damaged = 0
+        for text in texts:
+            lines = iter(text.splitlines(keepends=True))
+            while part := list(islice(lines, _SLICE)):
+                for event in map(self._lines.open, part):
+                    row = None if event is None else row_of(event)
+                    if row is None:
+                        damaged += 1
+                    elif row.project_id in redactions:
+                        rows.setdefault(redactions[row.project_id], []).append(row)
+                await asyncio.sleep(0)
+        return rows, damaged
 
     def _begin(self) -> tuple[int, _Segment]:
         path = self._directory / f"{self._number + 1:016d}{_SUFFIX}"
@@ -237,7 +260,8 @@ class Journal:
         self._lost[reason] += count
         # At 1, 10, 100, ...: an outage must not fill the log as well.
         if len(str(before)) < len(str(self._lost[reason])) or not before:
-            _log.warning("Recorded calls lost (%s): %d so far", reason, self._lost[reason])
+            lost = self._lost[reason]
+            _log.warning("Recorded calls lost, %d so far (%s): %s.", lost, reason, _WHY[reason])
 
 
 def _write(descriptor: int, size: int, data: bytes) -> None:
@@ -256,33 +280,3 @@ def _text_of(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
-
-
-async def _rows_of(
-    texts: Sequence[bytes], redactions: Mapping[str, Redaction | None]
-) -> tuple[dict[Redaction | None, list[Row]], int]:
-    """Return the rows of files by how they are redacted, and the number of damaged lines."""
-    rows: dict[Redaction | None, list[Row]] = {}
-    damaged = 0
-    for text in texts:
-        lines = iter(text.splitlines(keepends=True))
-        while part := list(islice(lines, _SLICE)):
-            for row in map(_row, part):
-                if row is None:
-                    damaged += 1
-                elif row.project_id in redactions:
-                    rows.setdefault(redactions[row.project_id], []).append(row)
-            await asyncio.sleep(0)
-    return rows, damaged
-
-
-def _row(line: bytes) -> Row | None:
-    """Return a line's row, or None for one that was cut off or cannot be read."""
-    if not line.endswith(b"\n"):
-        return None
-    raw = Raw(line)
-    try:
-        project_id = _owner(raw).project_id
-        return read_call(raw, project_id) or read_event(raw, project_id)
-    except (msgspec.DecodeError, FaultyEventError, RecursionError):
-        return None

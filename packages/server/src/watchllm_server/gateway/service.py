@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from watchllm_server.gateway.record import Call
     from watchllm_server.limits import Limiter
     from watchllm_server.redaction import Redaction
+    from watchllm_server.secrets import Seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,14 @@ class GatewayParts:
     """What a gateway needs beside the rest: providers and their keys, a cache, room for a journal.
 
     An answer is served again for `cache_seconds`; `journal_bytes` may wait in `journal` for the
-    event store. The cache stays its maker's to close.
+    event store, encrypted. The cache stays its maker's to close.
     """
 
     providers: Providers
     cache: CacheStore
     cache_seconds: float
     journal: Path
+    journal_seal: Seal
     journal_bytes: int
     body_bytes: int
     limiter: Limiter
@@ -99,7 +101,11 @@ class GatewayService:
     ) -> None:
         self._client = Client()
         self._journal = Journal(
-            parts.journal, commit, capacity=parts.journal_bytes, redactions=redactions
+            parts.journal,
+            commit,
+            capacity=parts.journal_bytes,
+            seal=parts.journal_seal,
+            redactions=redactions,
         )
         self._ledger = Ledger(self._journal, parts.limiter, cost)
         registry = Registry(parts.providers, parts.credentials)
