@@ -87,6 +87,41 @@ def test_erasing_forgets_the_answers_that_the_gateway_keeps(
     assert forgotten == [account.project] * 2
 
 
+def test_an_erasure_is_noted_before_what_waits_is_settled_and_the_store_is_asked(
+    account: Account, store: EmbeddedStore, metadata: Metadata
+) -> None:
+    """What is stored in between is erased, and what is stored later is held against the note."""
+    noted: list[int] = []
+
+    def settle() -> None:
+        noted.append(len(metadata.erasures.of_project(account.project)))
+        account.send(prompt_call(user_id="jane"))
+
+    done = Eraser(store, metadata, lambda: None, settle=settle).erase(
+        account.project, "user", "jane"
+    )
+
+    assert (noted, done.events, account.ids()) == ([1], 1, [])
+    assert [each.events for each in metadata.erasures.of_project(account.project)] == [1]
+    assert metadata.erasures.since(done.created_at)[-1].id == done.id
+    after = done.created_at + timedelta(microseconds=1)
+    assert done.id not in {each.id for each in metadata.erasures.since(after)}
+
+
+def test_an_erasure_that_fails_is_not_noted(
+    account: Account, store: EmbeddedStore, metadata: Metadata
+) -> None:
+    """Nobody is shown as done what was not: the note goes, and the error comes."""
+
+    def fail() -> None:
+        raise StoreError("The event store does not answer.")
+
+    with pytest.raises(StoreError):
+        Eraser(store, metadata, lambda: None, settle=fail).erase(account.project, "user", "jane")
+
+    assert metadata.erasures.of_project(account.project) == []
+
+
 def test_an_erased_event_that_is_sent_again_stays_away(account: Account) -> None:
     """A retry of what was stored and erased brings nothing back while the server remembers it."""
     event = prompt_call(user_id="jane")

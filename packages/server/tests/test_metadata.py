@@ -307,8 +307,8 @@ def test_a_session_lasts_a_day_under_its_password(place: Path | str) -> None:
 
 def test_an_erasure_is_noted_without_whose_it_was(fresh: Metadata) -> None:
     """A note tells project, count and a hash; the id itself is nowhere in it."""
-    fresh.erasures.note("shop", "user", "jane@example.com", 7)
-    fresh.erasures.note("other", "user", "jane@example.com", 1)
+    for project, events in (("shop", 7), ("other", 1)):
+        fresh.erasures.end(fresh.erasures.begin(project, "user", "jane@example.com"), events)
 
     (note,) = fresh.erasures.of_project("shop")
 

@@ -106,7 +106,14 @@ def create_app(
         control_token=control_token,
     )
     keeper = Keeper(store, metadata, keyring, clock, retention_days=settings.retention_days)
-    eraser = Eraser(store, metadata, keeper.purge_soon, gateway.cache.forget if gateway else None)
+    service: GatewayService | None = None
+
+    def settle() -> None:
+        if service:
+            service.settle()
+
+    forget_answers = gateway.cache.forget if gateway else None
+    eraser = Eraser(store, metadata, keeper.purge_soon, forget_answers, settle)
     backup = Backup(store, metadata, clock)
     refresh = [pricing.refresh]
     if provider_keys is not None:
@@ -123,7 +130,6 @@ def create_app(
         *Operation(store, metrics).routes(),
         *Pages(store, metadata, access).routes(),
     ]
-    service: GatewayService | None = None
     if gateway:
         callers = Authenticator(keyring, "gateway")
         routes += CacheApi(gateway.cache, Authenticator(keyring, "read"), callers).routes()
@@ -136,6 +142,7 @@ def create_app(
             redactions=lambda: {
                 project.id: redaction_of(project.redact) for project in metadata.projects()
             },
+            erasures=metadata.erasures.since,
             body_seconds=settings.body_seconds,
             own=_names_under_v1(routes),
             counts=metrics,

@@ -87,6 +87,26 @@ def test_a_project_is_forgotten_where_no_server_runs(tmp_path: Path) -> None:
     assert running == 1
 
 
+@pytest.mark.parametrize("chosen", [Chosen(), Chosen(model="another")])
+def test_what_was_asked_for_before_answers_were_forgotten_is_not_kept(
+    tmp_path: Path, chosen: Chosen
+) -> None:
+    """An answer that comes after its project's were forgotten, any of them, is not kept.
+
+    One that was asked for later is, and so is another project's.
+    """
+    with closing(opened(tmp_path)) as store:
+        begun = {project: store.generation(project) for project in "pq"}
+        store.invalidate("p", chosen)
+
+        store.put(key(1), "p", "", entry(), generation=begun["p"])
+        store.put(key(2), "q", "", entry(), generation=begun["q"])
+        store.put(key(3), "p", "", entry(), generation=store.generation("p"))
+
+        kept = [number for number in (1, 2, 3) if store.get(key(number))]
+    assert kept == [2, 3]
+
+
 def test_what_is_invalidated_does_not_come_back(tmp_path: Path) -> None:
     """While many read and write, no answer is served again after it was invalidated."""
     ended = threading.Event()

@@ -27,9 +27,11 @@ from watchllm_server.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from watchllm_server.gateway.journal import Commit
+    from watchllm_server.metadata import Erasure
     from watchllm_server.pricing import Prices
     from watchllm_server.redaction import Redaction
     from watchllm_server.rows import Row
@@ -46,8 +48,18 @@ def known() -> dict[str, Redaction | None]:
 
 def journal_in(folder: Path, commit: Commit, **fields: Any) -> Journal:
     """Return a journal, by default with room for all and with one project."""
-    told: dict[str, Any] = {"capacity": _PLENTY, "seal": SEAL, "redactions": known}
+    told: dict[str, Any] = {
+        "capacity": _PLENTY,
+        "seal": SEAL,
+        "redactions": known,
+        "erasures": none,
+    }
     return Journal(folder, commit, **(told | fields))
+
+
+def none(since: datetime) -> list[Erasure]:
+    """Return that nothing was erased."""
+    return []
 
 
 class Shelf:
@@ -261,7 +273,8 @@ from watchllm_server.secrets import Secret
 
 seal = Secret(b"of the tests").seal("journal")
 journal = Journal(
-    Path(sys.argv[1]), None, capacity=10**9, seal=seal, redactions=dict, segment_bytes=20_000
+    Path(sys.argv[1]), None, capacity=10**9, seal=seal, redactions=dict, erasures=list,
+    segment_bytes=20_000,
 )
 event = json.loads(sys.argv[2])
 for number in range(10**9):
@@ -303,7 +316,9 @@ from watchllm_server.secrets import Secret
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_500, 1_500))
 seal = Secret(b"of the tests").seal("journal")
-journal = Journal(Path(sys.argv[1]), None, capacity=10**9, seal=seal, redactions=dict)
+journal = Journal(
+    Path(sys.argv[1]), None, capacity=10**9, seal=seal, redactions=dict, erasures=list
+)
 print([journal.append(sys.argv[2].encode()) for _ in range(5)], journal.lost)
 """
 

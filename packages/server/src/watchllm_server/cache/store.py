@@ -67,6 +67,7 @@ class CacheStore:
         self._served: dict[str, tuple[int, float]] = {}
         self._unreadable: set[bytes] = set()
         self._changes = 0
+        self._generations: dict[str, int] = {}
         self._damaged = False
         self._noted = -_NOTED_SECONDS
         # Whoever writes to the disk holds this one.
@@ -92,11 +93,23 @@ class CacheStore:
             kept = await asyncio.to_thread(self._read_large, key)
         return self._found(key, kept)
 
-    def put(self, key: bytes, project: str, namespace: str, entry: Entry) -> None:
+    def generation(self, project: str) -> int:
+        """Return a number that changes whenever answers of a project are forgotten."""
+        return self._generations.get(project, 0)
+
+    def put(
+        self,
+        key: bytes,
+        project: str,
+        namespace: str,
+        entry: Entry,
+        *,
+        generation: int | None = None,
+    ) -> None:
         """Keep an answer, in the place of any other under its key. Never raises, never waits.
 
         An answer is not kept when it takes a quarter of the cache or 32 MB, nor when the disk is
-        far behind.
+        far behind, nor when the project's `generation` was another when it was asked for.
         """
         kept = Kept(project, namespace, entry)
         size = len(entry.body)
@@ -104,6 +117,8 @@ class CacheStore:
             return
         with self._lock:
             if self._closed or self._pending_bytes + size > _MAX_PENDING:
+                return
+            if generation not in (None, self.generation(project)):
                 return
             self._drop_pending(key)
             self._pending[key] = kept
@@ -121,6 +136,8 @@ class CacheStore:
             with self._lock:
                 # What a reader took from the disk before this does not come into memory after it.
                 self._changes += 1
+                # Nor is what was asked for before it kept after it.
+                self._generations[project] = self.generation(project) + 1
                 for key, kept in list(self._pending.items()):
                     if kept.project == project and chosen.includes(kept):
                         keys.add(key)

@@ -41,6 +41,8 @@ class Exchange:
     call: Call
     key: bytes | None = None
     """What its answer is kept under; None where it may not be."""
+    generation: int = 0
+    """Of the project's answers when it came: once any were forgotten, its answer is not kept."""
     leader: Leader[bool, Entry] | None = None
     """The seat in which it asks for others too."""
     following: bool = False

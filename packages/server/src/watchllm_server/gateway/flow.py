@@ -121,6 +121,7 @@ class Flow:
             await self._relay.run(exchange, caller, targets)
             return
         call.cache = "MISS"
+        exchange.generation = self._cache.generation(exchange.project)
         key = exchange.key = exchange.key_for(targets[0], exchange.request)
         if exchange.shape.name == EMBEDDINGS:
             whole = exchange.request

@@ -18,12 +18,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from watchllm_server.errors import MetadataUnavailableError, Problem
+from watchllm_server.gateway.erased import without_erased
 from watchllm_server.gateway.lines import Lines, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
+    from watchllm_server.metadata import Erasure
     from watchllm_server.redaction import Redaction
     from watchllm_server.rows import Row
     from watchllm_server.secrets import Seal
@@ -69,7 +72,8 @@ class Journal:
     journal at a time; what an earlier one left there is handed over first, if `seal` opens it.
 
     `redactions` is asked on a thread for what is replaced in the events of each project there is;
-    what is recorded of a project that is no more goes no further.
+    what is recorded of a project that is no more goes no further. `erasures` is asked likewise for
+    what was erased since a moment: no call that began before an erasure is stored after it.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Journal:
         capacity: int,
         seal: Seal,
         redactions: Callable[[], Mapping[str, Redaction | None]],
+        erasures: Callable[[datetime], Iterable[Erasure]],
         segment_bytes: int = _SEGMENT_BYTES,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -89,6 +94,7 @@ class Journal:
         self._capacity = capacity
         self._lines = Lines(seal)
         self._redactions = redactions
+        self._erasures = erasures
         self._segment_bytes = segment_bytes
         self._pause = pause
         left = sorted(
@@ -102,6 +108,8 @@ class Journal:
         self._open: tuple[int, _Segment] | None = None
         self._cautious = False
         self._task: asyncio.Task[None] | None = None
+        # Held while files go to the store, from the moment at which erasures are looked up.
+        self._storing = asyncio.Lock()
         self._lost: Counter[str] = Counter()
 
     @property
@@ -161,7 +169,9 @@ class Journal:
         last = self._waiting[-1] if self._waiting else None
         while self._waiting and last is not None:
             group = self._group()
-            if not await self._store(group):
+            async with self._storing:
+                is_stored = await self._store(group)
+            if not is_stored:
                 self._cautious = True
                 self._waiting.rotate(-len(group))
                 return False
@@ -169,6 +179,14 @@ class Journal:
             if last in group:
                 break
         return True
+
+    async def settle(self) -> None:
+        """Return when what is on its way to the store now is there, or has come back.
+
+        What goes there later is without what has been erased by now.
+        """
+        async with self._storing:
+            return
 
     async def _run(self) -> None:
         wait = _HANDOVER_SECONDS
@@ -195,14 +213,15 @@ class Journal:
 
     async def _store(self, group: list[_Segment]) -> bool:
         """Hand over the first files, and remove them when the store has taken them."""
+        texts = await asyncio.to_thread(_texts_of, group)
+        rows, damaged = await self._rows_of(texts)
         try:
-            texts, redactions = await asyncio.to_thread(self._read, group)
+            parts = await asyncio.to_thread(self._parted, rows) if rows else {}
         except MetadataUnavailableError:
             return False
-        rows, damaged = await self._rows_of(texts, redactions)
         try:
-            for redaction, some in rows.items():
-                await self._commit.add(some, sum(map(len, texts)) // len(rows), redaction)
+            for redaction, some in parts.items():
+                await self._commit.add(some, sum(map(len, texts)) // len(parts), redaction)
         except Problem:
             return False
         for segment in group:
@@ -213,16 +232,18 @@ class Journal:
             self._lose("damaged", damaged)
         return True
 
-    def _read(
-        self, group: Sequence[_Segment]
-    ) -> tuple[list[bytes], Mapping[str, Redaction | None]]:
-        return [_text_of(segment.path) for segment in group], self._redactions()
+    def _parted(self, rows: Sequence[Row]) -> dict[Redaction | None, list[Row]]:
+        """Return the rows that may be stored, by how they are redacted."""
+        redactions = self._redactions()
+        parts: dict[Redaction | None, list[Row]] = {}
+        for row in without_erased(rows, self._erasures(min(row.ts for row in rows))):
+            if row.project_id in redactions:
+                parts.setdefault(redactions[row.project_id], []).append(row)
+        return parts
 
-    async def _rows_of(
-        self, texts: Sequence[bytes], redactions: Mapping[str, Redaction | None]
-    ) -> tuple[dict[Redaction | None, list[Row]], int]:
-        """Return the rows of files by how they are redacted, and the number of damaged lines."""
-        rows: dict[Redaction | None, list[Row]] = {}
+    async def _rows_of(self, texts: Sequence[bytes]) -> tuple[list[Row], int]:
+        """Return the rows of files, and the number of damaged lines."""
+        rows: list[Row] = []
         damaged = 0
         for text in texts:
             lines = iter(text.splitlines(keepends=True))
@@ -231,8 +252,8 @@ class Journal:
                     row = None if event is None else row_of(event)
                     if row is None:
                         damaged += 1
-                    elif row.project_id in redactions:
-                        rows.setdefault(redactions[row.project_id], []).append(row)
+                    else:
+                        rows.append(row)
                 await asyncio.sleep(0)
         return rows, damaged
 
@@ -273,6 +294,10 @@ def _write(descriptor: int, size: int, data: bytes) -> None:
     except OSError:
         os.ftruncate(descriptor, size)
         raise
+
+
+def _texts_of(group: Sequence[_Segment]) -> list[bytes]:
+    return [_text_of(segment.path) for segment in group]
 
 
 def _text_of(path: Path) -> bytes:

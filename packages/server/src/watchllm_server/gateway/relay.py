@@ -213,7 +213,13 @@ class Relay:
         entry = self.entry(exchange, body, cost)
         # What another provider answered in its place is no answer of the one that was meant.
         if entry.expires_at > entry.created_at and not exchange.trail.left:
-            self._cache.put(key, exchange.project, exchange.wishes.namespace, entry)
+            self._cache.put(
+                key,
+                exchange.project,
+                exchange.wishes.namespace,
+                entry,
+                generation=exchange.generation,
+            )
         return entry
 
     def entry(self, exchange: Exchange, body: bytes, cost: float | None) -> Entry:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from watchllm_server.errors import StoreError
 from watchllm_server.gateway.flow import Flow
 from watchllm_server.gateway.forward import Forward
 from watchllm_server.gateway.journal import Journal
@@ -18,7 +21,8 @@ from watchllm_server.gateway.routes import Gateway
 from watchllm_server.gateway.shapes import SHAPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
     from decimal import Decimal
     from pathlib import Path
 
@@ -30,8 +34,11 @@ if TYPE_CHECKING:
     from watchllm_server.gateway.providers.base import Credentials, Providers
     from watchllm_server.gateway.record import Call
     from watchllm_server.limits import Limiter
+    from watchllm_server.metadata import Erasure
     from watchllm_server.redaction import Redaction
     from watchllm_server.secrets import Seal
+
+_SETTLING_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,8 @@ class GatewayService:
 
     `keys` finds the project that a key opens; `commit` stores what is recorded; `cost` returns the
     price of a project's call at once, or None, and `redactions` what is replaced in the events of
-    each project. `counts` is told of each call and each request that is refused.
+    each project, `erasures` what was erased since a moment. `counts` is told of each call and each
+    request that is refused.
     """
 
     def __init__(
@@ -95,10 +103,12 @@ class GatewayService:
         clock: Clock,
         *,
         redactions: Callable[[], Mapping[str, Redaction | None]],
+        erasures: Callable[[datetime], Iterable[Erasure]],
         body_seconds: float,
         own: frozenset[str],
         counts: Counts,
     ) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._client = Client()
         self._journal = Journal(
             parts.journal,
@@ -106,6 +116,7 @@ class GatewayService:
             capacity=parts.journal_bytes,
             seal=parts.journal_seal,
             redactions=redactions,
+            erasures=erasures,
         )
         self._ledger = Ledger(self._journal, parts.limiter, cost)
         registry = Registry(parts.providers, parts.credentials)
@@ -144,7 +155,22 @@ class GatewayService:
 
     def start(self) -> None:
         """Begin to hand over what is recorded."""
+        self._loop = asyncio.get_running_loop()
         self._journal.start()
+
+    def settle(self) -> None:
+        """Wait on another thread until what is on its way to the store is there, or came back.
+
+        Raises StoreError when it takes a minute, or the server ends meanwhile.
+        """
+        if self._loop is None or self._loop.is_closed():
+            return
+        waiting = asyncio.run_coroutine_threadsafe(self._journal.settle(), self._loop)
+        try:
+            waiting.result(_SETTLING_SECONDS)
+        except (TimeoutError, CancelledError):
+            waiting.cancel()
+            raise StoreError("The event store does not answer.") from None
 
     async def close(self) -> None:
         """Hand over the rest, while there still is a writer, and let go of the providers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from watchllm_server.errors import StoreError
 from watchllm_server.store.deletion import erase
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ class Eraser:
     """Erase events and note that it was done. `then` is called afterwards, to clear the disk.
 
     `forget_answers` empties the cache of a project, whose answers do not say whom they were made
-    for. Safe to use from any thread; it blocks while the store works.
+    for; `settle` waits until no recorded call is on its way to the store that was looked up before
+    the erasure was noted. Safe to use from any thread but the event loop's; it blocks while the
+    store works.
     """
 
     def __init__(
@@ -27,22 +30,33 @@ class Eraser:
         metadata: Metadata,
         then: Callable[[], object],
         forget_answers: Callable[[str], object] | None = None,
+        settle: Callable[[], object] = lambda: None,
     ) -> None:
         self._store = store
         self._metadata = metadata
         self._then = then
         self._forget_answers = forget_answers
+        self._settle = settle
 
     def erase(self, project_id: str, subject: Subject, name: str) -> Erasure:
         """Erase what a project holds of a user or run; once it returns no answer knows them.
 
-        What senders deliver later is stored. Raises StoreError.
+        What senders deliver later is stored; of calls through the gateway, those that begin later.
+        Raises StoreError.
         """
-        if self._forget_answers:
-            self._forget_answers(project_id)
-        events = erase(self._store, project_id, subject, name)
+        notes = self._metadata.erasures
+        # The note comes first: whatever waits for the store is held against it from then on.
+        note = notes.begin(project_id, subject, name)
+        try:
+            if self._forget_answers:
+                self._forget_answers(project_id)
+            self._settle()
+            events = erase(self._store, project_id, subject, name)
+        except StoreError:
+            notes.take_back(note)
+            raise
         self._then()
-        return self._metadata.erasures.note(project_id, subject, name, events)
+        return notes.end(note, events)
 
     def erase_project(self, project_id: str, forget_keys: Callable[[], None]) -> Erasure:
         """Remove a project, its keys and its events.

@@ -12,6 +12,8 @@ from watchllm_server.metadata.keys import hash_secret
 from watchllm_server.metadata.models import BrowserSession, Erasure
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from watchllm_server.clock import Clock
     from watchllm_server.metadata.engine import Database
 
@@ -64,19 +66,39 @@ class Erasures:
         self._database = database
         self._clock = clock
 
-    def note(self, project_id: str, reason: str, subject: str, events: int) -> Erasure:
-        """Add a note; `subject` is the id that was erased, of which the hash is kept."""
+    def begin(self, project_id: str, reason: str, subject: str) -> Erasure:
+        """Add a note that an erasure begins; `subject` is the id, of which the hash is kept."""
         erasure = Erasure(
             project_id=project_id,
             reason=reason,
             subject_hash=hash_secret(subject),
-            events=events,
+            events=0,
             created_at=self._clock.now(),
         )
         with self._database.session() as session:
             session.add(erasure)
             session.commit()
         return erasure
+
+    def end(self, erasure: Erasure, events: int) -> Erasure:
+        """Note how many events were erased."""
+        erasure.events = events
+        with self._database.session() as session:
+            erasure = session.merge(erasure)
+            session.commit()
+        return erasure
+
+    def take_back(self, erasure: Erasure) -> None:
+        """Remove the note of an erasure that failed."""
+        with self._database.session() as session:
+            session.execute(delete(Erasure).where(Erasure.id == erasure.id))
+            session.commit()
+
+    def since(self, moment: datetime) -> list[Erasure]:
+        """Return the notes of all projects since a moment."""
+        rows = select(Erasure).where(Erasure.created_at >= moment)
+        with self._database.session() as session:
+            return list(session.scalars(rows))
 
     def of_project(self, project_id: str, *, limit: int = 100) -> list[Erasure]:
         """Return the notes of a project, the newest first."""
