@@ -19,6 +19,7 @@ from upstream import Upstream
 from watchllm_server.auth import Authenticator, Keyring
 from watchllm_server.cache.entry import Entry
 from watchllm_server.cache.flights import Flights, Leader
+from watchllm_server.cache.lifetimes import Lifetimes
 from watchllm_server.cache.store import CacheStore
 from watchllm_server.clock import SystemClock
 from watchllm_server.gateway.flow import Flow
@@ -29,7 +30,9 @@ from watchllm_server.gateway.providers.client import Client
 from watchllm_server.gateway.providers.registry import Registry
 from watchllm_server.gateway.relay import Relay
 from watchllm_server.gateway.routes import Gateway
+from watchllm_server.gateway.service import GatewayParts
 from watchllm_server.gateway.shapes import SHAPES
+from watchllm_server.limits import Limiter
 from watchllm_server.secrets import Secret
 
 if TYPE_CHECKING:
@@ -120,6 +123,20 @@ class Running:
             return client.post(path, json=request, headers=headers)
 
 
+def parts_of(folder: Path, metadata: Metadata, cache: CacheStore) -> GatewayParts:
+    """Return the parts of a gateway without providers, whose journal is in a folder."""
+    return GatewayParts(
+        Providers({}, {}),
+        cache,
+        lifetimes=Lifetimes(metadata, 3_600),
+        journal=folder / "journal",
+        journal_seal=Secret(b"of the tests").seal("journal"),
+        journal_bytes=1_000_000,
+        body_bytes=1_000_000,
+        limiter=Limiter(metadata, SystemClock()),
+    )
+
+
 def chat(**fields: Any) -> dict[str, Any]:
     """Return a chat request."""
     messages = [{"role": "user", "content": "Say hello."}]
@@ -180,7 +197,7 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
         *providers: Provider,
         fallbacks: dict[str, tuple[str, ...]] | None = None,
         body_bytes: int = 1_000_000,
-        seconds: float = 3_600,
+        lifetime: Callable[[str, str], float] = lambda _, __: 3_600,
         cost: Callable[[rows.Call, str], Decimal | None] = lambda _, __: Decimal("0.002"),
     ) -> Running:
         project = metadata.create_project(f"gateway {uuid.uuid4().hex[:8]}")
@@ -198,7 +215,7 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
             client = Client()
             known = Providers({each.name: each for each in providers}, fallbacks or {})
             registry, asker = Registry(known, NoCredentials()), Asker(client, clock)
-            relay = Relay(asker, cache, cost, clock, seconds=seconds)
+            relay = Relay(asker, cache, cost, clock, lifetime=lifetime)
             flow = Flow(registry, relay, cache, notes, clock, flights=flights)
             gateway = Gateway(
                 SHAPES,

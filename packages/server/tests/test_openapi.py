@@ -6,17 +6,21 @@ import http.client
 import json
 import re
 import signal
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import schemathesis
 from conftest import KEY, Server, prompt_call
+from gateways import parts_of
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import CHECKS, load_all_checks
 from starlette.testclient import TestClient
 from test_isolation import routes_of
 from watchllm_server.api.openapi import OPERATIONS, document
 from watchllm_server.app import create_app
+from watchllm_server.cache.store import CacheStore
+from watchllm_server.clock import SystemClock
 from watchllm_server.credentials import ProjectKeys
 from watchllm_server.secrets import Secret
 from watchllm_server.settings import load_settings
@@ -24,7 +28,6 @@ from watchllm_server.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from starlette.types import ASGIApp
     from watchllm_server.api.described import Operation
     from watchllm_server.metadata import Metadata
     from watchllm_server.pricing import Prices
@@ -91,9 +94,11 @@ def test_every_answer_to_an_administrator_is_as_described(case: Any, address: st
         case.call_and_validate(base_url=address, headers=ADMINISTRATOR, excluded_checks=excluded)
 
 
-def test_every_route_that_reads_or_administers_is_described(app: ASGIApp) -> None:
+def test_every_route_that_reads_or_administers_is_described(guarded: TestClient) -> None:
     """The document has each of their routes with its method, and none that there is not."""
-    found = {(method.lower(), re.sub(r":\w+}", "}", path)) for method, path in routes_of(app)}
+    found = {
+        (method.lower(), re.sub(r":\w+}", "}", path)) for method, path in routes_of(guarded.app)
+    }
 
     told = {(each.method, each.path) for each in OPERATIONS}
 
@@ -102,13 +107,29 @@ def test_every_route_that_reads_or_administers_is_described(app: ASGIApp) -> Non
 
 
 @pytest.fixture(scope="module")
-def guarded(store: EmbeddedStore, metadata: Metadata, prices: Prices) -> Iterator[TestClient]:
-    """Serve the application with a password."""
+def guarded(
+    store: EmbeddedStore,
+    metadata: Metadata,
+    prices: Prices,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[TestClient]:
+    """Serve the application with a password and a gateway."""
+    folder = tmp_path_factory.mktemp("gateway")
+    secret = Secret(b"s" * 32)
     configured = load_settings({"WATCHLLM_ADMIN_PASSWORD": PASSWORD})
-    keys = ProjectKeys(metadata, Secret(b"s" * 32))
-    app = create_app(configured, store=store, metadata=metadata, prices=prices, provider_keys=keys)
-    with TestClient(app, base_url="http://127.0.0.1:8787") as client:
-        yield client
+    with closing(
+        CacheStore(folder / "cache", secret, max_bytes=1_000_000, clock=SystemClock())
+    ) as cache:
+        app = create_app(
+            configured,
+            store=store,
+            metadata=metadata,
+            prices=prices,
+            provider_keys=ProjectKeys(metadata, secret),
+            gateway=parts_of(folder, metadata, cache),
+        )
+        with TestClient(app, base_url="http://127.0.0.1:8787") as client:
+            yield client
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)

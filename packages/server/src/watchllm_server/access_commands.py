@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,10 @@ keys = typer.Typer(no_args_is_help=True, help=COMMANDS["keys"])
 _SCOPES = "What it may do, once for each: ingest, read, gateway, admin. Default: all but admin."
 _DAYS = "Days that its events are kept; 0 keeps them for ever. Default: the server's setting."
 _PROJECT = "Name or id of its project."
+_TTL = (
+    "Seconds that the gateway's answers are kept, 0 for none, or `default`: the server's setting. "
+    "For one route: /v1/embeddings=604800. May be given several times."
+)
 _REDACT = (
     "What is replaced in its events before they are stored: off, on (e-mail addresses and card "
     "numbers), or kinds with commas between: EMAIL, CC, PHONE, SSN, IBAN, IP, SECRET. `default` is "
@@ -49,13 +53,14 @@ def list_projects(data_dir: DataDir = None) -> None:
     """List the projects, the oldest first."""
     with open_metadata(data_dir) as metadata:
         found = metadata.projects()
-    rows = table("id", "name", "created (UTC)", "events kept", "redaction")
+    rows = table("id", "name", "created (UTC)", "events kept", "answers kept", "redaction")
     for project in found:
         rows.add_row(
             project.id,
             project.name,
             _minute(project.created_at),
             _kept(project),
+            _answers_kept(project),
             _redaction(project),
         )
     show(rows, "There is no project yet: watchllm projects create NAME")
@@ -81,14 +86,26 @@ def keep(
 @projects.command("set", help="Change a project's settings.")
 def set_project(
     project: Annotated[str, typer.Argument(help="Its name or id.")],
-    redact: Annotated[str, typer.Option(help=_REDACT)],
+    redact: Annotated[str | None, typer.Option(help=_REDACT)] = None,
+    cache_ttl: Annotated[list[str] | None, typer.Option(metavar="SECONDS", help=_TTL)] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Set what is redacted; a running server heeds it within a second, for events to come."""
+    """Set what is redacted and how long answers are kept; running servers heed it in a second.
+
+    Both count for the events and answers to come.
+    """
+    if redact is None and not cache_ttl:
+        raise MetadataError("Give what to change: --redact or --cache-ttl.")
     with open_metadata(data_dir) as metadata:
         found = _project(metadata, project)
-        changed = metadata.change_project(found.id, redact=_setting(redact))
-    say(f"Redaction of project {changed.name!r}: {_redaction(changed)}.")
+        told: dict[str, Any] = _cache_settings(found, cache_ttl) if cache_ttl else {}
+        if redact is not None:
+            told["redact"] = _setting(redact)
+        changed = metadata.change_project(found.id, **told)
+    if redact is not None:
+        say(f"Redaction of project {changed.name!r}: {_redaction(changed)}.")
+    if cache_ttl:
+        say(f"Answers of project {changed.name!r} are kept: {_answers_kept(changed)}.")
 
 
 @keys.command("create", help="Create a key and show it, this once.")
@@ -166,6 +183,37 @@ def _kept(project: Project) -> str:
 
 def _setting(redact: str) -> str | None:
     return None if redact.strip().lower() == "default" else redact
+
+
+def _cache_settings(project: Project, given: list[str]) -> dict[str, Any]:
+    """Return a project's settings of the cache, changed by SECONDS and ROUTE=SECONDS."""
+    told: dict[str, Any] = {}
+    routes = dict(project.cache_ttl_routes or {})
+    for each in given:
+        route, _, text = each.rpartition("=")
+        seconds = None if text == "default" else _seconds(text)
+        if not route:
+            told["cache_ttl"] = seconds
+        elif seconds is None:
+            routes.pop(route, None)
+        else:
+            routes[route] = seconds
+    return {**told, "cache_ttl_routes": routes}
+
+
+def _seconds(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):  # noqa: PLR2004 - more are refused anyway
+        raise MetadataError(
+            f"--cache-ttl takes a number of seconds or `default`, with ROUTE= or without, not "
+            f"{text[:40]!r}."
+        )
+    return int(text)
+
+
+def _answers_kept(project: Project) -> str:
+    whole = "as the server is set" if project.cache_ttl is None else f"{project.cache_ttl} s"
+    routes = sorted((project.cache_ttl_routes or {}).items())
+    return ", ".join([whole, *(f"{route} {seconds} s" for route, seconds in routes)])
 
 
 def _redaction(project: Project) -> str:

@@ -119,7 +119,7 @@ def create_app(
     if provider_keys is not None:
         refresh.append(provider_keys.refresh)
     if gateway is not None:
-        refresh.append(gateway.limiter.refresh)
+        refresh += [gateway.limiter.refresh, gateway.lifetimes.refresh]
     refresher = Refresher(refresh)
     routes = [
         *ingest.routes(),

@@ -16,6 +16,7 @@ from rich.rule import Rule
 from watchllm_server import datadir
 from watchllm_server.app import create_app
 from watchllm_server.cache.disk import FOLDER
+from watchllm_server.cache.lifetimes import Lifetimes
 from watchllm_server.cache.store import CacheStore
 from watchllm_server.clock import SystemClock
 from watchllm_server.control import announced
@@ -80,7 +81,7 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
                 gateway=GatewayParts(
                     providers,
                     cache,
-                    cache_seconds=settings.cache_ttl,
+                    lifetimes=Lifetimes(metadata, settings.cache_ttl),
                     journal=directory / "journal",
                     journal_seal=secret.seal("journal"),
                     journal_bytes=settings.journal_mb * _MB,

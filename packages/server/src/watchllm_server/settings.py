@@ -245,7 +245,8 @@ SETTINGS = (
         "cache_ttl",
         "WATCHLLM_CACHE_TTL",
         "86400",
-        "Seconds that the gateway serves an answer again; 0 keeps none unless a request says so.",
+        "Seconds that the gateway serves an answer again, where neither its request nor its "
+        "project says so; 0 keeps none.",
         _number(0, 31_622_400),
     ),
     Setting(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
-from gateways import LONGEST, chat, openai_client
+from gateways import LONGEST, chat, openai_at, openai_client
 from upstream import CHAT, STREAM_HEAD, answers, chat_events, chats, chunk, streams
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from gateways import Running
     from upstream import Asked, Script, Upstream
+
+_COMPLETION = {"index": 0, "text": "Hello!", "finish_reason": "stop", "logprobs": None}
 
 
 def test_the_second_request_is_answered_from_the_cache(
@@ -85,6 +87,28 @@ def test_another_request_or_wish_asks_the_provider(
 
     assert len(upstream.asked) == 2
     assert answer.headers["x-watchllm-cache"] in {"MISS", "BYPASS"}
+
+
+def test_an_answer_is_kept_as_its_request_says_else_as_its_route_does(
+    start: Callable[..., Running], upstream: Upstream
+) -> None:
+    """The header wins over the route's time, whichever of the two keeps nothing."""
+    gateway = start(
+        openai_at(upstream),
+        lifetime=lambda _, route: 0 if route == "/v1/chat/completions" else 3_600,
+    )
+
+    def outcomes(path: str, **headers: str) -> list[str]:
+        asked = {**chat(), "prompt": path + str(headers)}
+        answers = [gateway.post(path, headers=headers, **asked) for _ in range(2)]
+        return [answer.headers["x-watchllm-cache"] for answer in answers]
+
+    chats_path, completions = "/v1/chat/completions", "/v1/completions"
+    assert outcomes(chats_path) == ["MISS", "MISS"]
+    assert outcomes(chats_path, **{"X-WatchLLM-Cache-TTL": "60"}) == ["MISS", "HIT"]
+    upstream.script = answers({**CHAT, "object": "text_completion", "choices": [_COMPLETION]})
+    assert outcomes(completions) == ["MISS", "HIT"]
+    assert outcomes(completions, **{"X-WatchLLM-Cache-TTL": "0"}) == ["MISS", "MISS"]
 
 
 def test_no_cache_asks_anew_and_refreshes_the_entry(gateway: Running, upstream: Upstream) -> None:

@@ -47,11 +47,14 @@ class NewProject(msgspec.Struct, forbid_unknown_fields=True):
 class ProjectChange(msgspec.Struct, forbid_unknown_fields=True):
     """The body of PATCH /v1/admin/projects/{project_id}: what is left out stays as it is.
 
-    `retention_days` is in days, 0 for ever, null as the server. `redact` null is the default.
+    `retention_days` is in days, 0 for ever, null as the server. `redact` null is the default. The
+    gateway's answers are kept for `cache_ttl` seconds, null as the server, or as their route says.
     """
 
     retention_days: int | UnsetType | None = UNSET
     redact: Redact | UnsetType | None = UNSET
+    cache_ttl: int | UnsetType | None = UNSET
+    cache_ttl_routes: dict[str, int] | UnsetType | None = UNSET
 
 
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):
@@ -129,7 +132,7 @@ class Admin:
         return _json(_project(project), 201)
 
     async def change_project(self, request: Request) -> Response:
-        """Change how long a project's events are kept, and what is replaced in them."""
+        """Change how long a project's events and answers are kept, and what is replaced in them."""
         project_id = await self._project_id(request)
         wanted = await _body(request, ProjectChange)
         changed = await _do(
@@ -137,6 +140,8 @@ class Admin:
             project_id,
             retention_days=wanted.retention_days,
             redact=_setting(wanted.redact),
+            cache_ttl=wanted.cache_ttl,
+            cache_ttl_routes=wanted.cache_ttl_routes,
         )
         self._forget_keys()
         return _json(_project(changed))
@@ -226,6 +231,8 @@ def _project(project: Project) -> dict[str, Any]:
         "redact": (
             project.redact if project.redact in (None, OFF, ON) else project.redact.split(",")
         ),
+        "cache_ttl": project.cache_ttl,
+        "cache_ttl_routes": project.cache_ttl_routes or {},
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from watchllm_server.api.described import Operation
+from watchllm_server.cache_ttl import LONGEST, ROUTES
 from watchllm_server.metadata.keys import SCOPES
 from watchllm_server.redaction import OFF, ON, KindName
 
@@ -34,6 +35,21 @@ _DAYS: Final = {
     "type": ["integer", "null"],
     "minimum": 0,
     "maximum": 36_500,
+}
+_TTL: Final = {
+    "description": "Seconds that the gateway's answers are kept; 0 keeps none, null is as the "
+    "server is set.",
+    "type": ["integer", "null"],
+    "minimum": 0,
+    "maximum": LONGEST,
+}
+_TTL_ROUTES: Final = {
+    "description": "The same for routes of their own.",
+    "type": ["object", "null"],
+    "properties": {
+        route: {"type": "integer", "minimum": 0, "maximum": LONGEST} for route in ROUTES
+    },
+    "additionalProperties": False,
 }
 _NAME: Final = {"type": "string", "maxLength": 200}
 _SCOPES: Final = {"type": "array", "items": {"enum": list(SCOPES)}, "minItems": 1, "maxItems": 100}
@@ -87,7 +103,12 @@ SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
     ),
     "ProjectChange": object_of(
         "Settings of a project. What is left out stays as it is.",
-        {"retention_days": _DAYS, "redact": _REDACT},
+        {
+            "retention_days": _DAYS,
+            "redact": _REDACT,
+            "cache_ttl": _TTL,
+            "cache_ttl_routes": _TTL_ROUTES,
+        },
         (),
     ),
     "NewKey": object_of(
@@ -114,6 +135,8 @@ SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
             "created_at": TIME,
             "retention_days": _COUNT,
             "redact": _REDACT,
+            "cache_ttl": _COUNT,
+            "cache_ttl_routes": {"type": "object", "additionalProperties": {"type": "integer"}},
         },
     ),
     "ProjectsAnswer": list_of("Project", "projects"),

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the admin API of the gateway."""
+"""What the OpenAPI document says of the gateway: its cache, and its admin API."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TEXT: Final = {"type": "string"}
+_NO_TEXT: Final = {"type": ["string", "null"]}
+_NO_TIME: Final = {"type": ["string", "null"], "format": "date-time"}
 _DOLLARS: Final = {
     "description": "US dollars a million tokens.",
     "anyOf": [{"type": "string"}, {"type": "number"}],
@@ -77,9 +79,45 @@ GATEWAY_SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
     "PricesAnswer": list_of("Price", "prices"),
     "Limit": object_of("A limit of what calls may use.", {**_LIMIT, "amount": _TEXT}),
     "LimitsAnswer": list_of("Limit", "limits"),
+    "CacheStats": object_of(
+        "What the gateway's cache has of the key's project, and what it saved so far.",
+        {
+            "entries": {"type": "integer", "minimum": 0},
+            "bytes": {"type": "integer", "minimum": 0},
+            "oldest_at": _NO_TIME,
+            "newest_at": _NO_TIME,
+            "hits": {"type": "integer", "minimum": 0},
+            "saved_usd": {"type": "number", "minimum": 0},
+        },
+    ),
+    "Invalidation": object_of(
+        "Which answers are forgotten: all, or those for which all else that is given is true.",
+        {
+            "all": {"type": ["boolean", "null"]},
+            "model": _NO_TEXT,
+            "namespace": _NO_TEXT,
+            "before": {**_NO_TIME, "description": "Those that were made earlier."},
+            "after": {**_NO_TIME, "description": "Those that were made then or later."},
+            "event_id": {**_NO_TEXT, "description": "That of the call that made the answer."},
+        },
+        (),
+    ),
+    "InvalidatedAnswer": object_of(
+        "How many answers were forgotten.", {"entries_invalidated": {"type": "integer"}}
+    ),
     "RemovedAnswer": object_of("That it was removed.", {"removed": {"const": True}}),
 }
 GATEWAY_OPERATIONS: Final = (
+    Operation(
+        "get", "/v1/cache/stats", "getCacheStats",
+        "Sum up what the gateway's cache has, and what it saved so far.",
+        answer="CacheStats",
+    ),
+    Operation(
+        "post", "/v1/cache/invalidate", "forgetAnswers",
+        "Forget answers of the gateway's cache: once answered, none of them is served.",
+        answer="InvalidatedAnswer", body="Invalidation", problems=(400, 413),
+    ),
     Operation(
         "get", f"{PROJECT}/providers", "listProviderKeys",
         "List for which providers a project has a key; never a key.",

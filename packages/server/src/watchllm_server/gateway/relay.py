@@ -37,7 +37,8 @@ KEPT_BYTES: Final = 32_000_000
 class Relay:
     """Bring answers from providers. Used on one event loop.
 
-    `cost` returns the price of a project's call at once, or None; an answer is kept for `seconds`.
+    `cost` returns the price of a project's call at once, or None; `lifetime` for how many seconds
+    an answer of a project's route is kept, where its request does not say so.
     """
 
     def __init__(
@@ -47,13 +48,13 @@ class Relay:
         cost: Callable[[rows.Call, str], Decimal | None],
         clock: Clock,
         *,
-        seconds: float,
+        lifetime: Callable[[str, str], float],
     ) -> None:
         self._asker = asker
         self._cache = cache
         self._cost = cost
         self._clock = clock
-        self._seconds = seconds
+        self._lifetime = lifetime
 
     async def run(self, exchange: Exchange, caller: Caller, targets: list[Target]) -> None:
         """Answer from the first target that answers; raise the Problem that says why none did."""
@@ -226,13 +227,16 @@ class Relay:
         """Return an answer as it is kept."""
         call, wishes = exchange.call, exchange.wishes
         now = self._clock.now().timestamp()
+        seconds = wishes.ttl
+        if seconds is None:
+            seconds = self._lifetime(exchange.project, exchange.shape.path)
         return Entry(
             body=body,
             shape=exchange.shape.name,
             provider=call.provider,
             model=call.model,
             created_at=now,
-            expires_at=now + (self._seconds if wishes.ttl is None else wishes.ttl),
+            expires_at=now + seconds,
             cost=cost,
             event_id=call.event_id,
         )

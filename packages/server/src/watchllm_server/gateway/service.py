@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from watchllm_server import rows
     from watchllm_server.auth import Authenticator
+    from watchllm_server.cache.lifetimes import Lifetimes
     from watchllm_server.cache.store import CacheStore
     from watchllm_server.clock import Clock
     from watchllm_server.gateway.journal import Commit
@@ -45,13 +46,13 @@ _SETTLING_SECONDS: Final = 60
 class GatewayParts:
     """What a gateway needs beside the rest: providers and their keys, a cache, room for a journal.
 
-    An answer is served again for `cache_seconds`; `journal_bytes` may wait in `journal` for the
+    `lifetimes` says how long an answer is kept; `journal_bytes` may wait in `journal` for the
     event store, encrypted. The cache stays its maker's to close.
     """
 
     providers: Providers
     cache: CacheStore
-    cache_seconds: float
+    lifetimes: Lifetimes
     journal: Path
     journal_seal: Seal
     journal_bytes: int
@@ -121,7 +122,7 @@ class GatewayService:
         self._ledger = Ledger(self._journal, parts.limiter, cost)
         registry = Registry(parts.providers, parts.credentials)
         asker = Asker(self._client, clock)
-        relay = Relay(asker, parts.cache, cost, clock, seconds=parts.cache_seconds)
+        relay = Relay(asker, parts.cache, cost, clock, lifetime=parts.lifetimes.seconds)
         self.gateway = Gateway(
             SHAPES,
             keys,

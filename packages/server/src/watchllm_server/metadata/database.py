@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from watchllm_server.cache_ttl import check_seconds, checked_routes
 from watchllm_server.errors import MetadataError
 from watchllm_server.metadata.engine import Database
 from watchllm_server.metadata.gateway import ModelPrices, ProviderKeys
@@ -122,25 +123,38 @@ class Metadata:
         *,
         retention_days: int | UnsetType | None = UNSET,
         redact: str | UnsetType | None = UNSET,
+        cache_ttl: int | UnsetType | None = UNSET,
+        cache_ttl_routes: Mapping[str, int] | UnsetType | None = UNSET,
     ) -> Project:
         """Change the settings that are given, all of them or none.
 
         `retention_days` is how long events are kept: 0 for ever, None as the server does. `redact`
         is what is replaced in events to come: `off`, `on`, or kinds with commas between; None
-        redacts what does not come from our SDK. Raises MetadataError when one is unfit.
+        redacts what does not come from our SDK. `cache_ttl` is for how many seconds answers to come
+        are kept, None as the server does; `cache_ttl_routes` the same by route, in place of all
+        that were set. Raises MetadataError when one is unfit.
         """
         if retention_days is not UNSET:
             _check_retention(retention_days)
         if redact is not UNSET:
             redact = stored_setting(redact)
+        if cache_ttl is not UNSET:
+            check_seconds(cache_ttl)
+        if cache_ttl_routes is not UNSET:
+            cache_ttl_routes = checked_routes(cache_ttl_routes)
+        changed = {
+            "retention_days": retention_days,
+            "redact": redact,
+            "cache_ttl": cache_ttl,
+            "cache_ttl_routes": cache_ttl_routes,
+        }
         with self._database.session() as session:
             project = session.get(Project, project_id)
             if project is None:
                 raise MetadataError(f"There is no project {project_id!r}.")
-            if retention_days is not UNSET:
-                project.retention_days = retention_days
-            if redact is not UNSET:
-                project.redact = redact
+            for name, value in changed.items():
+                if value is not UNSET:
+                    setattr(project, name, value)
             session.commit()
             return project
 

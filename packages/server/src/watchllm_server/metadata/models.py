@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, LargeBinary, String, TypeDecorator
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, LargeBinary, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ class Project(Base):
     """Days that events are kept; 0 keeps them for ever, None takes the server's setting."""
     redact: Mapped[str | None] = mapped_column(String(100), default=None)
     """off, on, or kinds with commas between; None redacts what does not come from our SDK."""
+    cache_ttl: Mapped[int | None] = mapped_column(default=None)
+    """Seconds that the gateway's answers are kept; None takes the server's setting."""
+    cache_ttl_routes: Mapped[dict[str, int] | None] = mapped_column(
+        JSON(none_as_null=True), default=None
+    )
+    """The same by route, where that differs from the project's."""
 
 
 class ApiKey(Base):
