@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from upstream import Upstream
 from watchllm_server.auth import Authenticator, Keyring
+from watchllm_server.budget import Budget, too_many_calls
 from watchllm_server.cache.entry import Entry
 from watchllm_server.cache.flights import Flights, Leader
 from watchllm_server.cache.lifetimes import Lifetimes
@@ -87,6 +88,7 @@ class Running:
     notes: Notes
     flights: CountedFlights
     metadata: Metadata
+    budget: Budget
 
     @property
     def url(self) -> str:
@@ -133,6 +135,7 @@ def parts_of(folder: Path, metadata: Metadata, cache: CacheStore) -> GatewayPart
         journal_seal=Secret(b"of the tests").seal("journal"),
         journal_bytes=1_000_000,
         body_bytes=1_000_000,
+        memory_bytes=1_000_000,
         limiter=Limiter(metadata, SystemClock()),
     )
 
@@ -197,12 +200,14 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
         *providers: Provider,
         fallbacks: dict[str, tuple[str, ...]] | None = None,
         body_bytes: int = 1_000_000,
+        memory_bytes: int = 20_000_000,
         lifetime: Callable[[str, str], float] = lambda _, __: 3_600,
         cost: Callable[[rows.Call, str], Decimal | None] = lambda _, __: Decimal("0.002"),
     ) -> Running:
         project = metadata.create_project(f"gateway {uuid.uuid4().hex[:8]}")
         _, secret = metadata.create_key(project.id)
         notes = Notes()
+        budget = Budget(memory_bytes, too_many_calls)
         flights = CountedFlights()
         folder = tmp_path / f"cache-{project.id}"
         cache = CacheStore(
@@ -224,6 +229,7 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
                 Forward(registry, asker),
                 registry=registry,
                 clock=clock,
+                budget=budget,
                 body_bytes=body_bytes,
                 body_seconds=LONGEST,
             )
@@ -236,7 +242,7 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
 
         server = Server(make)
         started.append(server)
-        return Running(server.port, secret, notes, flights, metadata)
+        return Running(server.port, secret, notes, flights, metadata, budget)
 
     yield run
     for server in started:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import Account, prompt_call
+from watchllm_server.budget import Budget
 from watchllm_server.errors import Problem
 from watchllm_server.ingest.body import read_body
-from watchllm_server.ingest.budget import Budget
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

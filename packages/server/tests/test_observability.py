@@ -48,16 +48,18 @@ def values(client: TestClient) -> dict[str, float]:
 
 
 def test_what_the_gateway_could_not_record_is_counted(store: EmbeddedStore) -> None:
-    """The bytes that wait and the losses by reason are those of the moment at which one asks."""
+    """The bytes that wait or are in hand, and the losses, are those of the moment one asks."""
     metrics = Metrics(SystemClock())
     waiting, lost = [7], {"full": 2}
     metrics.watch_journal(lambda: waiting[0], lambda: lost)
+    metrics.watch_requests(lambda: 2 * waiting[0])
     waiting[0] = 9
     lost["disk"] = 1
 
     lines = metrics.text(store).decode().splitlines()
 
     assert "watchllm_gateway_journal_bytes 9.0" in lines
+    assert "watchllm_gateway_request_bytes 18.0" in lines
     assert 'watchllm_gateway_lost_events_total{reason="full"} 2.0' in lines
     assert 'watchllm_gateway_lost_events_total{reason="disk"} 1.0' in lines
 

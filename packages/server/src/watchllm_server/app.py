@@ -19,12 +19,12 @@ from watchllm_server.api.gateway_admin import GatewayAdmin
 from watchllm_server.api.operation import Operation
 from watchllm_server.api.routes import Api
 from watchllm_server.auth import Authenticator, Keyring
+from watchllm_server.budget import Budget
 from watchllm_server.clock import SystemClock
 from watchllm_server.errors import MetadataUnavailableError, Problem, metadata_unavailable
 from watchllm_server.gateway.service import GatewayService
 from watchllm_server.guard import Front, Guard
 from watchllm_server.ingest.batch import BatchIngest
-from watchllm_server.ingest.budget import Budget
 from watchllm_server.ingest.commit import GroupCommit
 from watchllm_server.ingest.otlp.routes import TracesIngest
 from watchllm_server.keeping.backup import Backup
@@ -184,6 +184,7 @@ def create_app(
 
 
 def _watch(metrics: Metrics, service: GatewayService) -> None:
+    metrics.watch_requests(lambda: service.request_bytes)
     metrics.watch_journal(lambda: service.waiting_bytes, lambda: service.lost)
 
 

@@ -122,6 +122,11 @@ class Metrics:
         """Ask for the bytes in hand whenever the metrics are read."""
         self._queue.set_function(used)
 
+    def watch_requests(self, used: Callable[[], int]) -> None:
+        """Ask for the bytes of requests to the gateway in hand."""
+        name, told = "gateway_request_bytes", "Bytes of requests to the gateway in hand."
+        Gauge(name, told, namespace="watchllm", registry=self._registry).set_function(used)
+
     def watch_journal(
         self, waiting: Callable[[], int], lost: Callable[[], Mapping[str, int]]
     ) -> None:

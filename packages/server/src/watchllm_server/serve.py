@@ -86,6 +86,7 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
                     journal_seal=secret.seal("journal"),
                     journal_bytes=settings.journal_mb * _MB,
                     body_bytes=settings.gateway_body_mb * _MB,
+                    memory_bytes=settings.gateway_memory_mb * _MB,
                     limiter=Limiter(metadata, clock),
                     credentials=provider_keys,
                 ),

@@ -242,6 +242,14 @@ SETTINGS = (
         _number(1, 1_000),
     ),
     Setting(
+        "gateway_memory_mb",
+        "WATCHLLM_GATEWAY_MEMORY_MB",
+        "200",
+        "MB of requests to the gateway in hand beyond which callers are told to come back (503); "
+        "one body fits in any case.",
+        _number(1, 100_000),
+    ),
+    Setting(
         "cache_ttl",
         "WATCHLLM_CACHE_TTL",
         "86400",
@@ -303,6 +311,7 @@ class Settings:
     queue_mb: int
     default_provider: str
     gateway_body_mb: int
+    gateway_memory_mb: int
     cache_ttl: int
     cache_mb: int
     journal_mb: int

@@ -36,10 +36,11 @@ class Caller:
         self._send = send
         self._watcher: asyncio.Task[None] | None = None
 
-    async def body(self, limit: int, seconds: float) -> bytes:
-        """Return the body.
+    async def body(self, limit: int, seconds: float, grow: Callable[[int], object]) -> bytes:
+        """Return the body, of at most `limit` bytes, that arrives in so many seconds.
 
-        Raises the Problem that answers 408 or 413, and ClientGoneError.
+        `grow` is told of each piece's bytes and may refuse them. Raises the Problem that answers
+        408 or 413, and ClientGoneError.
         """
         pieces: list[bytes] = []
         size = 0
@@ -49,6 +50,7 @@ class Caller:
                     pieces.append(await self._next())
                     size += len(pieces[-1])
                     _check(size, limit)
+                    grow(len(pieces[-1]))
         except TimeoutError:
             message = f"The body did not arrive within {seconds:g} seconds."
             raise Problem(408, "body_too_slow", message) from None

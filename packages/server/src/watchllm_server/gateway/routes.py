@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from watchllm_server.auth import Authenticator
+    from watchllm_server.budget import Budget
     from watchllm_server.clock import Clock
     from watchllm_server.gateway.flow import Flow
     from watchllm_server.gateway.forward import Forward
@@ -43,7 +44,8 @@ class Gateway:
     """Serve what has a known shape, and pass on what has none.
 
     `keys` finds the project that a key opens for the gateway; `own` has the first names under /v1
-    that are not the gateway's.
+    that are not the gateway's. `budget` bounds the bodies of all requests until they are answered,
+    `body_bytes` and `body_seconds` each of them.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Gateway:
         *,
         registry: Registry,
         clock: Clock,
+        budget: Budget,
         body_bytes: int,
         body_seconds: float,
         own: frozenset[str] = frozenset(),
@@ -67,6 +70,7 @@ class Gateway:
         self._registry = registry
         self._own = own
         self._clock = clock
+        self._budget = budget
         self._body_bytes = body_bytes
         self._body_seconds = body_seconds
         self._count_problem = count_problem
@@ -114,12 +118,13 @@ class Gateway:
         wishes, passed = headers.read_headers(caller.scope["headers"])
         grant = self._keys.grant(wishes.authorization)
         project = grant.project_id
-        body = await caller.body(self._body_bytes, self._body_seconds)
-        if shape is None:
-            self._flow.admit(Who(project, grant.key_id, wishes.user_id))
-            await self._forward.run(project, wishes, passed, body, caller)
-        else:
-            await self._known(shape, grant, caller, wishes=wishes, passed=passed, body=body)
+        with self._budget.share() as share:
+            body = await caller.body(self._body_bytes, self._body_seconds, share.grow)
+            if shape is None:
+                self._flow.admit(Who(project, grant.key_id, wishes.user_id))
+                await self._forward.run(project, wishes, passed, body, caller)
+            else:
+                await self._known(shape, grant, caller, wishes=wishes, passed=passed, body=body)
 
     async def _known(
         self,

@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from watchllm_server.budget import Budget, too_many_calls
 from watchllm_server.errors import StoreError
 from watchllm_server.gateway.flow import Flow
 from watchllm_server.gateway.forward import Forward
@@ -47,7 +48,8 @@ class GatewayParts:
     """What a gateway needs beside the rest: providers and their keys, a cache, room for a journal.
 
     `lifetimes` says how long an answer is kept; `journal_bytes` may wait in `journal` for the
-    event store, encrypted. The cache stays its maker's to close.
+    event store, encrypted. The body of a request may have `body_bytes`, and those of all that are
+    not answered yet `memory_bytes`. The cache stays its maker's to close.
     """
 
     providers: Providers
@@ -57,6 +59,7 @@ class GatewayParts:
     journal_seal: Seal
     journal_bytes: int
     body_bytes: int
+    memory_bytes: int
     limiter: Limiter
     credentials: Credentials = field(default_factory=NoCredentials)
 
@@ -110,6 +113,7 @@ class GatewayService:
         counts: Counts,
     ) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._budget = Budget(max(parts.memory_bytes, parts.body_bytes), too_many_calls)
         self._client = Client()
         self._journal = Journal(
             parts.journal,
@@ -137,6 +141,7 @@ class GatewayService:
             Forward(registry, asker),
             registry=registry,
             clock=clock,
+            budget=self._budget,
             body_bytes=parts.body_bytes,
             body_seconds=body_seconds,
             own=own,
@@ -147,6 +152,11 @@ class GatewayService:
     def waiting_bytes(self) -> int:
         """Return the bytes of recorded calls that wait for the store."""
         return self._journal.waiting_bytes
+
+    @property
+    def request_bytes(self) -> int:
+        """Return the bytes of requests that are not answered yet."""
+        return self._budget.used
 
     @property
     def lost(self) -> dict[str, int]:

@@ -11,7 +11,7 @@ from watchllm_server.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Mapping
 
-    from watchllm_server.ingest.budget import Share
+    from watchllm_server.budget import Share
 
 MAX_BODY = 10_000_000
 ACCEPTED_ENCODING = "gzip"

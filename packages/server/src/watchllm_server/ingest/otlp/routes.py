@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from watchllm_server.auth import Authenticator
-    from watchllm_server.ingest.budget import Budget
+    from watchllm_server.budget import Budget
     from watchllm_server.ingest.commit import GroupCommit
     from watchllm_server.ingest.otlp.span import Export
     from watchllm_server.rows import Row
