@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 import openai
 import pytest
-from watchllm_server.demo.endpoint import open_endpoint
+from watchllm_server.demo.endpoint import Endpoint, open_endpoint
 from watchllm_server.demo.errors import DemoError
 from watchllm_server.demo.local import MODULES
+from watchllm_server.gateway.providers.base import NoCredentials
+from watchllm_server.gateway.providers.known import providers_of
+from watchllm_server.gateway.providers.registry import Registry
+from watchllm_server.provider_settings import load_providers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +40,9 @@ def test_auto_takes_the_endpoint_of_the_user(
         assert endpoint.kind == "own"
         assert named in endpoint.sentence
         assert "secret" not in endpoint.sentence
-        assert endpoint.variables["OPENAI_API_KEY"] == own.get("OPENAI_API_KEY", "no-key-needed")
+        assert "sk-secret" not in repr(endpoint)
+        assert endpoint.base_url == own.get("OPENAI_BASE_URL", "https://api.openai.com/v1")
+        assert endpoint.api_key == own.get("OPENAI_API_KEY", "no-key-needed")
 
 
 @pytest.mark.parametrize(
@@ -49,16 +55,27 @@ def test_without_an_endpoint_of_the_user_the_scripted_one_answers(
     """The scripted endpoint runs, says plainly what it is, and answers under the model it names."""
     with open_endpoint(llm, environment, tmp_path) as endpoint:
         endpoint.wait_until_ready()
-        variables = endpoint.variables
-        with openai.OpenAI(
-            base_url=variables["OPENAI_BASE_URL"], api_key=variables["OPENAI_API_KEY"]
-        ) as client:
+        with openai.OpenAI(base_url=endpoint.base_url, api_key=endpoint.api_key) as client:
             models = [model.id for model in client.models.list()]
 
     assert endpoint.kind == "scripted"
     assert "no model is asked" in endpoint.sentence
     assert "no model was asked" in endpoint.note
-    assert variables["OPENAI_MODEL"] in models
+    assert endpoint.model in models
+
+
+@pytest.mark.parametrize(
+    "model", ["gpt-4o", "openai/gpt-4o", "groq/llama-3.3-70b", "claude-sonnet-4-5", "tiny"]
+)
+def test_the_endpoint_is_the_provider_of_every_model(model: str) -> None:
+    """A gateway with its variables asks it for any model, under the very name that was asked."""
+    endpoint = Endpoint("own", "", "http://127.0.0.1:9/v1", "sk-own", model)
+
+    providers = providers_of(load_providers(endpoint.provider()))
+    (target,) = Registry(providers, NoCredentials()).targets("demo", model, shape="openai.chat")
+
+    assert target.provider.base_url == endpoint.base_url
+    assert (target.model, target.key) == (model, "sk-own")
 
 
 def test_local_without_its_packages_names_them(

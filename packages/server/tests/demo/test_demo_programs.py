@@ -24,8 +24,8 @@ def test_the_examples_are_all_there() -> None:
     """The folder of examples holds each program of the demo, and the text that one searches."""
     names = {path.name for path in examples_folder().iterdir()}
 
-    assert {*EXAMPLES, "research_corpus.md"} <= names
-    assert [program.file for program in example_programs()] == list(EXAMPLES)
+    assert {*(file for file, _ in EXAMPLES), "research_corpus.md"} <= names
+    assert [(program.file, program.what) for program in example_programs()] == list(EXAMPLES)
 
 
 def test_the_events_are_read_from_the_debug_lines() -> None:

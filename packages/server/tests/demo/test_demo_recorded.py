@@ -134,6 +134,15 @@ def test_one_unpriced_call_makes_the_cost_unknown() -> None:
     assert Run("r", "p", (priced, unpriced)).tokens("input") is None
 
 
+def test_a_refused_call_costs_nothing_whatever_its_model() -> None:
+    """A call that used no token has no price to know, and leaves the sum known."""
+    priced = {"event_type": "prompt_call", "cost_usd": 0.5}
+    refused = {**priced, "cost_usd": None, "tokens_input": 0, "tokens_output": 0}
+
+    assert Run("r", "p", (priced, refused)).cost() == Decimal("0.5")
+    assert Run("r", "p", (refused,)).cost() == 0
+
+
 def test_a_run_without_calls_has_no_figures() -> None:
     """Without a call there is neither cost nor latency."""
     run = Run("r", "p", ({"event_type": "error"},))

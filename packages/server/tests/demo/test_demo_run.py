@@ -10,13 +10,14 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 from demo_servers import scripted_endpoint
 from rich.console import Console
 from watchllm_server.demo.children import HOST, free_port
-from watchllm_server.demo.programs import Program
+from watchllm_server.demo.programs import Program, examples_folder
 from watchllm_server.demo.run import Demo, run_demo
 from watchllm_server.demo.screen import Screen
 
@@ -58,14 +59,15 @@ def refuses(port: int) -> bool:
 
 
 def test_once_shows_the_table_and_exits_0(tmp_path: Path) -> None:
-    """All events that the programs logged are found; nothing runs or lies around afterwards."""
+    """All that the programs logged and asked is found; nothing runs or lies around afterwards."""
     done = run_once(tmp_path, WATCHLLM_SAMPLE_RATE="0", WATCHLLM_BASE_URL="http://127.0.0.1:9")
 
     assert done.returncode == 0, done.stdout + done.stderr
     counts = re.search(r"(\d+) events logged, (\d+) found in the store", done.stdout)
     assert counts is not None
     assert counts[1] == counts[2]
-    assert int(counts[1]) >= 11
+    assert int(counts[1]) >= 14
+    assert re.search(r"10 calls through the gateway, 10 found; 3 cache hits saved", done.stdout)
     for name in ("openai_chat", "research_agent", "error_handling", "Total"):
         assert re.search(rf"^\s*{name} .* ms *$", done.stdout, re.MULTILINE), done.stdout
     assert "no model was asked" in done.stdout
@@ -96,6 +98,7 @@ def test_it_serves_the_page_until_ctrl_c(tmp_path: Path) -> None:
 
     assert exit_code == 0
     assert "gpt-4o" in page
+    assert "/projects/demo-gateway/runs" in rest
     assert "Ctrl-C" in rest
     assert refuses(port_in(address))
     assert list(tmp_path.iterdir()) == []
@@ -145,6 +148,30 @@ def test_a_port_in_use_is_named_and_another_taken(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Port {taken} is in use" in done.stdout
     assert port_in(done.stdout) != taken
+
+
+def test_what_is_charged_and_what_is_saved_add_up(tmp_path: Path) -> None:
+    """The programs log each answer; the gateway charges those that it asked for, and no others."""
+    demo_folder = tmp_path / "demo"
+    demo_folder.mkdir()
+    said = io.StringIO()
+
+    demo = Demo(
+        Screen(Console(file=said, width=80)),
+        [Program(examples_folder() / "openai_chat.py", "a chat app")] * 2,
+        demo_folder,
+        data_dir=None,
+    )
+    exit_code = demo.run(once=True, llm="scripted", port=0)
+
+    first, again = re.findall(r"^  openai_chat .*\$(\S+)", said.getvalue(), re.MULTILINE)
+    charged, saved = re.findall(r"^  Total  +6 .*\$(\S+) +\$(\S+)", said.getvalue(), re.MULTILINE)[
+        0
+    ]
+    assert exit_code == 0, said.getvalue()
+    assert Decimal(first) > 0
+    assert first == again == charged == saved
+    assert "6 calls through the gateway, 6 found; 3 cache hits saved" in said.getvalue()
 
 
 def test_a_failing_program_shows_its_last_lines_and_exits_1(tmp_path: Path) -> None:
@@ -203,6 +230,8 @@ def test_a_data_directory_of_ones_own_is_kept(tmp_path: Path) -> None:
 
     assert first.returncode == 0, first.stdout + first.stderr
     assert second.returncode == 0, second.stdout + second.stderr
+    # Kept answers, too: all that is answered at all is a hit, and no call of the first is counted.
+    assert "10 calls through the gateway, 10 found; 9 cache hits" in second.stdout
     assert any(kept.iterdir())
 
 

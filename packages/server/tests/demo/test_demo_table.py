@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from rich.console import Console
-from watchllm_server.demo.recorded import Run
-from watchllm_server.demo.table import figures, recorded_table
+from watchllm_server.demo.recorded import Gatewayed, Run
+from watchllm_server.demo.table import figures, gateway_table, recorded_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 STEP, ERROR = {"event_type": "agent_step"}, {"event_type": "error"}
 CALL = {
@@ -14,14 +19,52 @@ CALL = {
     "latency_ms": 41.4,
     "cost_usd": "0.00125",
 }
+REFUSED = {
+    "event_type": "prompt_call",
+    "tokens_input": 0,
+    "tokens_output": 0,
+    "latency_ms": 0.5,
+    "cost_usd": None,
+    "status": "error",
+    "response_metadata": {"cache": "MISS", "http_status": 404},
+}
+
+
+def hit(**more: float) -> dict[str, Any]:
+    """Return a call that the cache answered."""
+    metadata = {"cache": "HIT", **more}
+    return {
+        **CALL,
+        "latency_ms": 0.4,
+        "cost_usd": "0",
+        "status": "success",
+        "response_metadata": metadata,
+    }
 
 
 def drawn(*runs: Run) -> list[str]:
-    """Return the table's lines, drawn as wide as it wants to be."""
+    """Return the lines of the table of runs."""
+    return lines_of(recorded_table(runs))
+
+
+def lines_of(table: Table) -> list[str]:
+    """Return a table's lines, drawn as wide as it wants to be."""
     console = Console(width=200)
     with console.capture() as capture:
-        console.print(recorded_table(runs))
+        console.print(table)
     return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def gatewayed(*calls: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the rows of the gateway's table by who answered."""
+    lines = lines_of(gateway_table(Gatewayed(len(calls), calls)))
+    assert max(map(len, lines)) <= 80 - 2
+    return {
+        who: line.removeprefix(who).split()
+        for line in lines
+        for who in ("the endpoint", "the cache", "Total")
+        if line.startswith(who)
+    }
 
 
 def test_a_run_is_a_row_and_the_last_line_sums_up() -> None:
@@ -71,5 +114,37 @@ def test_a_tiny_cost_is_not_shown_as_nothing() -> None:
 
 
 def test_a_long_latency_is_given_in_seconds() -> None:
-    """From a second on the median reads in seconds."""
+    """From a second on the median reads in seconds; a short one is not shown as nothing."""
     assert figures(Run("r", "x.py", ({**CALL, "latency_ms": 12_340},)))[6] == "12.3 s"
+    assert figures(Run("r", "x.py", ({**CALL, "latency_ms": 0.2},)))[6] == "<1 ms"
+
+
+def test_the_gateways_table_tells_endpoint_and_cache_apart() -> None:
+    """Calls that the cache answered have a row of their own, with what they saved, and cost 0."""
+    rows = gatewayed(
+        {**CALL, "status": "success", "response_metadata": {"cache": "MISS"}},
+        REFUSED,
+        hit(saved_usd=0.00125),
+        hit(saved_usd=0.0005),
+    )
+
+    assert rows == {
+        "the endpoint": ["2", "1", "1,200", "300", "$0.00125", "-", "21", "ms"],
+        "the cache": ["2", "-", "2,400", "600", "$0.00000", "$0.00175", "<1", "ms"],
+        "Total": ["4", "1", "3,600", "900", "$0.00125", "$0.00175", "<1", "ms"],
+    }
+
+
+def test_without_a_hit_nothing_is_saved() -> None:
+    """An empty cache has a row of dashes, and the total says that nothing was saved."""
+    rows = gatewayed({**CALL, "status": "success", "response_metadata": {"cache": "MISS"}})
+
+    assert rows["the cache"] == ["-"] * 7
+    assert rows["Total"][5] == "$0.00000"
+
+
+def test_a_saving_that_nobody_knows_is_called_unknown() -> None:
+    """One hit of unknown worth makes the sum unknown, never a lower one."""
+    rows = gatewayed(hit(saved_usd=0.5), hit())
+
+    assert rows["the cache"][5] == rows["Total"][5] == "unknown"

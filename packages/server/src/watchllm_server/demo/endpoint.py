@@ -1,10 +1,10 @@
-"""Which OpenAI-compatible endpoint the programs of the demo ask."""
+"""Which OpenAI-compatible endpoint answers the demo's calls, behind the gateway of its server."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,20 +17,36 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPENAI = "https://api.openai.com/v1"
+# None of the known ones: a name `openai/gpt-4o` reaches the endpoint as it stands.
+PROVIDER = "DEMO"
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint: what it is, in a sentence, and the variables that point a program at it.
+    """An endpoint: what it is, in a sentence, and how it is asked.
 
     `note` says what a reader of the recorded figures must know about them.
     """
 
     kind: str
     sentence: str
-    variables: dict[str, str]
+    base_url: str
+    api_key: str = field(repr=False)
+    model: str
     note: str = ""
     process: Child | None = None
+
+    def provider(self) -> dict[str, str]:
+        """Return the variables that make it the provider of every model of a server's gateway."""
+        return {
+            f"WATCHLLM_PROVIDER_{PROVIDER}_{setting}": value
+            for setting, value in (
+                ("BASE_URL", self.base_url),
+                ("API_KEY", self.api_key),
+                ("MODELS", "*"),
+                ("PRICE_ID", "openai"),
+            )
+        }
 
     def wait_until_ready(self) -> None:
         """Return once an endpoint of our own serves; another's is taken as it is."""
@@ -98,12 +114,15 @@ def open_endpoint(llm: str, environment: Mapping[str, str], folder: Path) -> Ite
         environment=environment,
         log=folder / f"{served.kind}.log",
     ) as process:
-        variables = {
-            "OPENAI_BASE_URL": f"http://{HOST}:{port}/v1",
-            "OPENAI_API_KEY": f"no-key-needed-{served.kind}",
-            "OPENAI_MODEL": served.model,
-        }
-        yield Endpoint(served.kind, served.sentence, variables, served.note, process)
+        yield Endpoint(
+            served.kind,
+            served.sentence,
+            base_url=f"http://{HOST}:{port}/v1",
+            api_key=f"no-key-needed-{served.kind}",
+            model=served.model,
+            note=served.note,
+            process=process,
+        )
 
 
 def require_local_packages() -> None:
@@ -117,13 +136,13 @@ def require_local_packages() -> None:
 
 def own_endpoint(environment: Mapping[str, str]) -> Endpoint:
     """Return the endpoint that the user's OPENAI_* variables name."""
-    address = urlsplit(environment.get("OPENAI_BASE_URL") or OPENAI)
+    base_url = environment.get("OPENAI_BASE_URL") or OPENAI
+    address = urlsplit(base_url)
     where = f"{address.hostname}{f':{address.port}' if address.port else ''}"
     model = environment.get("OPENAI_MODEL") or "gpt-4o"
     sentence = (
         f"Your own: {where}, with the model {model}. It gets a few short calls. "
         "Set OPENAI_MODEL to ask another model."
     )
-    # The client refuses to start without a key, even for an endpoint that asks for none.
     key = environment.get("OPENAI_API_KEY") or "no-key-needed"
-    return Endpoint("own", sentence, {"OPENAI_API_KEY": key, "OPENAI_MODEL": model})
+    return Endpoint("own", sentence, base_url, key, model)

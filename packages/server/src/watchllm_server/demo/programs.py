@@ -32,11 +32,13 @@ class Program:
         return self.path.name
 
 
-EXAMPLES = {
-    "openai_chat.py": "a chat app",
-    "research_agent.py": "a research agent of three steps",
-    "error_handling.py": "errors with their context",
-}
+EXAMPLES = (
+    ("openai_chat.py", "a chat app"),
+    ("research_agent.py", "a research agent of three steps"),
+    ("error_handling.py", "errors with their context"),
+    # Its answers are kept by now: what an app that repeats itself saves.
+    ("openai_chat.py", "the chat app once more"),
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def examples_folder() -> Path:
     packaged = Path(__file__).with_name("programs")
     around = (parent / "examples" for parent in Path(__file__).parents)
     for folder in (packaged, *around):
-        if all((folder / file).is_file() for file in EXAMPLES):
+        if all((folder / file).is_file() for file, _ in EXAMPLES):
             return folder
     raise DemoError(
         "The example programs are missing from this installation of watchllm-server: "
@@ -82,7 +84,7 @@ def examples_folder() -> Path:
 def example_programs() -> tuple[Program, ...]:
     """Return the programs that the demo runs, in their order."""
     folder = examples_folder()
-    return tuple(Program(folder / file, what) for file, what in EXAMPLES.items())
+    return tuple(Program(folder / file, what) for file, what in EXAMPLES)
 
 
 def run_program(program: Program, environment: Mapping[str, str], folder: Path) -> Outcome:

@@ -1,4 +1,8 @@
-"""The flow of the demo: server, endpoint, programs, table, and the page to look at."""
+"""The flow of the demo: endpoint, server, programs, tables, and the pages to look at.
+
+The programs ask the endpoint through the server's gateway and log their calls with the SDK. Both
+record: each in a project of its own, so that no sum has a call twice.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,11 @@ import os
 import secrets
 import signal
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from watchllm_server.control import find
 from watchllm_server.demo.children import HOST, Child, child, free_port
 from watchllm_server.demo.endpoint import open_endpoint
 from watchllm_server.demo.errors import DemoError
@@ -17,21 +23,26 @@ from watchllm_server.demo.programs import Outcome, Program, example_programs, ru
 from watchllm_server.demo.recorded import Reader, missing, read_back
 from watchllm_server.demo.screen import Screen
 from watchllm_server.demo.signals import signals_interrupt
+from watchllm_server.errors import ControlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from watchllm_server.demo.endpoint import Endpoint
+
 PROJECT = "demo"
+GATEWAY_PROJECT = "demo-gateway"
 INTERRUPTED = 128 + signal.SIGINT
 
 
 def run_demo(*, once: bool, llm: str, port: int, data_dir: Path | None) -> int:
     """Run the demo and return its exit code.
 
-    0: every event that was logged was found. 1: one is missing, or a program failed. 2: the demo
-    could not start. 130: it was ended before the table. Without `once` it serves the page after
-    the table until Ctrl-C or SIGTERM. Without `data_dir` the data is removed at the end.
+    0: every event that was logged and every call through the gateway was found. 1: one is missing,
+    or a program failed. 2: the demo could not start. 130: it was ended before the table. Without
+    `once` it serves the pages after the tables until Ctrl-C or SIGTERM. Without `data_dir` the data
+    is removed at the end.
     """
     screen = Screen()
     try:
@@ -63,18 +74,22 @@ class Demo:
         """Start what is needed, run the programs, show what was recorded, and serve on."""
         require_packages()
         with (
-            self._server(port) as server,
             open_endpoint(llm, self._outside, self._folder) as endpoint,
+            self._server(port, endpoint) as server,
         ):
             with self._screen.busy("Starting the server and the endpoint ..."):
                 server.wait_until_ready("/readyz", seconds=60)
                 endpoint.wait_until_ready()
             address = f"http://{HOST}:{server.port}"
             self._screen.introduce(address, endpoint)
+            gateway_key = self._open_gateway_project()
+            since = datetime.now(UTC)
             outcomes = self._run_programs(
                 {
                     **self._outside,
-                    **endpoint.variables,
+                    "OPENAI_BASE_URL": f"{address}/v1",
+                    "OPENAI_API_KEY": gateway_key,
+                    "OPENAI_MODEL": endpoint.model,
                     "WATCHLLM_BASE_URL": f"{address}/v1",
                     "WATCHLLM_PROJECT_ID": PROJECT,
                     "WATCHLLM_API_KEY": self._key,
@@ -83,13 +98,16 @@ class Demo:
                 }
             )
             all_found = self._check(Reader(server.port, self._key), outcomes, endpoint.note)
-            exit_code = 0 if all_found and all(outcome.good for outcome in outcomes) else 1
+            all_recorded = self._check_gateway(Reader(server.port, gateway_key), since)
+            good = all_found and all_recorded and all(outcome.good for outcome in outcomes)
+            exit_code = 0 if good else 1
             if not once:
-                serve_on(server, lambda: self._screen.page(f"{address}/projects/{PROJECT}/runs"))
+                pages = [f"{address}/projects/{each}/runs" for each in (PROJECT, GATEWAY_PROJECT)]
+                serve_on(server, lambda: self._screen.pages(*pages))
                 self._screen.ended("Ended.")
         return exit_code
 
-    def _server(self, wanted: int) -> AbstractContextManager[Child]:
+    def _server(self, wanted: int, endpoint: Endpoint) -> AbstractContextManager[Child]:
         port = free_port(wanted)
         if wanted not in {0, port}:
             self._screen.say(f"Port {wanted} is in use, so the server takes {port}.")
@@ -99,11 +117,27 @@ class Demo:
             port=port,
             environment={
                 **self._outside,
+                **endpoint.provider(),
                 "WATCHLLM_INIT_PROJECT_ID": PROJECT,
                 "WATCHLLM_INIT_API_KEY": self._key,
             },
             log=self._folder / "server.log",
         )
+
+    def _open_gateway_project(self) -> str:
+        """Return a fresh key of the gateway's project, which an earlier demo may have made."""
+        projects = "/v1/admin/projects"
+        try:
+            server = find(self._data_dir)
+            found = server.ask("GET", projects, timeout=30)["projects"]
+            if all(project["id"] != GATEWAY_PROJECT for project in found):
+                new = {"id": GATEWAY_PROJECT, "name": GATEWAY_PROJECT}
+                server.ask("POST", projects, new, timeout=30)
+            key = {"name": "the demo's programs", "scopes": ["gateway", "read"]}
+            made = server.ask("POST", f"{projects}/{GATEWAY_PROJECT}/keys", key, timeout=30)
+        except ControlError as error:
+            raise DemoError(f"The gateway could not be set up: {error}", exit_code=2) from error
+        return str(made["secret"])
 
     def _run_programs(self, environment: Mapping[str, str]) -> list[Outcome]:
         outcomes = []
@@ -121,6 +155,11 @@ class Demo:
         self._screen.recorded(runs, note)
         self._screen.checked(logged, lost)
         return not lost
+
+    def _check_gateway(self, reader: Reader, since: datetime) -> bool:
+        found = reader.gatewayed(since)
+        self._screen.gatewayed(found, GATEWAY_PROJECT)
+        return len(found.calls) >= found.made
 
 
 def require_packages() -> None:

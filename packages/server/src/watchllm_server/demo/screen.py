@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from watchllm_server.demo.children import last_lines
-from watchllm_server.demo.table import recorded_table
+from watchllm_server.demo.table import dollars, gateway_table, recorded_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from watchllm_server.demo.endpoint import Endpoint
     from watchllm_server.demo.errors import DemoError
     from watchllm_server.demo.programs import Logged, Outcome
-    from watchllm_server.demo.recorded import Run
+    from watchllm_server.demo.recorded import Gatewayed, Run
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number with the name of what it counts."""
+    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 class Screen:
@@ -44,6 +49,7 @@ class Screen:
         grid.add_column(style="bold", no_wrap=True)
         grid.add_column()
         grid.add_row("Server", Text(f"{address}, on an embedded store"))
+        grid.add_row("Gateway", Text(f"{address}/v1, before the endpoint"))
         grid.add_row("Endpoint", Text(endpoint.sentence))
         self._section("WatchLLM demo")
         self._indented(grid)
@@ -73,8 +79,7 @@ class Screen:
     def checked(self, logged: Sequence[Logged], lost: Sequence[Logged]) -> None:
         """Say how many of the logged events were found, and name those that were not."""
         found = len(logged) - len(lost)
-        what = "1 event" if len(logged) == 1 else f"{len(logged)} events"
-        sentence = f"{what} logged, {found} found in the store."
+        sentence = f"{counted(len(logged), 'event')} logged, {found} found in the store."
         self._console.print()
         self.say(sentence, "bold red" if lost else "bold green")
         for event in lost:
@@ -84,10 +89,29 @@ class Screen:
                 "red",
             )
 
-    def page(self, address: str) -> None:
-        """Show the address to open, and how to end."""
+    def gatewayed(self, found: Gatewayed, project: str) -> None:
+        """Show what the gateway recorded of the calls, and what its cache saved."""
+        self._section("What the gateway saved")
+        self._indented(gateway_table(found))
+        self._console.print()
+        self.say(
+            "The same calls as the gateway saw them. It keeps them in a project of its own, "
+            f"{project}, so that none counts twice.",
+            "dim",
+        )
+        recorded, hits = len(found.calls), len(found.kept.events)
+        sentence = (
+            f"{counted(found.made, 'call')} through the gateway, {recorded} found; "
+            f"{counted(hits, 'cache hit')} saved {dollars(found.saved())}."
+        )
+        self._console.print()
+        self.say(sentence, "bold red" if recorded < found.made else "bold green")
+
+    def pages(self, logged: str, gatewayed: str) -> None:
+        """Show the addresses to open, and how to end."""
         self._section("Look at it")
-        self.say(address, "bold")
+        self.say(logged, "bold")
+        self.say(f"{gatewayed} (the gateway's)", "bold")
         self.say("The server keeps running until you press Ctrl-C.", "dim")
 
     def ended(self, sentence: str) -> None:

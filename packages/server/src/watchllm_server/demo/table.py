@@ -1,4 +1,4 @@
-"""The table of what was recorded."""
+"""The tables of what was recorded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
-from watchllm_server.demo.recorded import Run
+from watchllm_server.demo.recorded import Gatewayed, Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,39 @@ def recorded_table(runs: Sequence[Run]) -> Table:
     what = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
     table.add_row("Total", what, *figures(everything), style="bold")
     return table
+
+
+def gateway_table(found: Gatewayed) -> Table:
+    """Return a table of who answered the calls through the gateway: the endpoint, or the cache."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, padding=0)
+    table.add_column("Answered by", no_wrap=True, vertical="bottom")
+    for name in ("Calls", "Failed", "Tokens\nin", "Tokens\nout", "Cost", "Saved", "p50"):
+        table.add_column(name, justify="right", no_wrap=True, vertical="bottom")
+    rows = (
+        ("the endpoint", found.asked, NONE),
+        ("the cache", found.kept, dollars(found.saved()) if found.kept.events else NONE),
+    )
+    for who, run, saved in rows:
+        table.add_row(who, *gateway_figures(run, saved))
+    table.add_section()
+    everything = gateway_figures(Run("", "", found.calls), dollars(found.saved()))
+    table.add_row("Total", *everything, style="bold")
+    return table
+
+
+def gateway_figures(run: Run, saved: str) -> tuple[str, ...]:
+    """Return the figures of calls through the gateway as they stand in their row."""
+    if not run.events:
+        return (NONE, NONE, NONE, NONE, NONE, saved, NONE)
+    return (
+        count(len(run.events)),
+        count(sum(call.get("status") != "success" for call in run.events)),
+        count(run.tokens("input")),
+        count(run.tokens("output")),
+        dollars(run.cost()),
+        saved,
+        milliseconds(run.latency_p50_ms()),
+    )
 
 
 def shortened(run_id: str) -> str:
@@ -74,7 +107,9 @@ def dollars(amount: Decimal | None) -> str:
 
 
 def milliseconds(number: float | None) -> str:
-    """Return a latency in milliseconds, from a second on in seconds."""
+    """Return a latency in milliseconds, from a second on in seconds; a short one is never 0."""
     if number is None:
         return UNKNOWN
+    if 0 < number < 1:
+        return "<1 ms"
     return f"{number:.0f} ms" if number < SECOND else f"{number / SECOND:,.1f} s"
