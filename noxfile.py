@@ -228,7 +228,32 @@ def clients(session: nox.Session) -> None:
     install(session, "-r", str(SERVER / "requirements-test.lock"), wheel(SDK), wheel(SERVER))
     apart = environments(session, ROOT / "tests" / "clients", "gateway-clients")
     session.env["WATCHLLM_CLIENTS"] = str(apart)
+    session.env["WATCHLLM_UPSTREAMS"] = str(upstreams(session))
     session.run("pytest", "tests/clients", *session.posargs)
+
+
+def upstreams(session: nox.Session) -> Path:
+    """Install the upstreams that others wrote; return the folder that they are in."""
+    sources = ROOT / "tests" / "clients" / "upstreams"
+    made = environments(session, sources, "gateway-upstreams")
+    if not has_node():
+        session.warn("aimock is left out and its tests are skipped: it needs npm and node 20.15")
+        return made
+    aimock = made / "aimock"
+    aimock.mkdir(exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(sources / name, aimock)
+    with session.chdir(aimock):
+        session.run("npm", "ci", "--silent", "--no-audit", "--no-fund", external=True)
+    return made
+
+
+def has_node() -> bool:
+    """Return whether there are npm and a node that aimock runs on."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        return False
+    told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout
+    return [int(part) for part in re.findall(r"\d+", told)] >= [20, 15]
 
 
 @nox.session(python="3.11")
@@ -316,7 +341,7 @@ def lock(session: nox.Session) -> None:
         ),
         *(
             ("3.11", str(source.with_suffix(".lock").relative_to(ROOT)), [source.name])
-            for source in sorted((ROOT / "tests" / "clients").glob("*.in"))
+            for source in sorted((ROOT / "tests" / "clients").rglob("*.in"))
         ),
         *(
             (

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from endpoint import PROVIDER_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from conftest import Server
-
-PROVIDER_KEY = "sk-planted-0123456789-of-the-provider"
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+PROVIDER_KEY = "sk-planted-0123456789-of-the-provider"
 ANSWER = "Rome is sunny."
 WEATHER = {"city": "Rome", "degrees": 21}
 CHAT_USAGE = {"prompt_tokens": 40, "completion_tokens": 12, "total_tokens": 52}

@@ -6,12 +6,12 @@ import json
 import os
 import re
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from endpoint import ANSWER, WEATHER
+from recorded import events_of
 
 if TYPE_CHECKING:
     from conftest import Server
@@ -38,18 +38,6 @@ def program_of(name: str, kind: str, server: Server, run_id: str) -> str:
     )
     assert changed != found
     return str(changed)
-
-
-def events_of(server: Server, run_id: str, count: int) -> list[dict[str, Any]]:
-    """Return the events of a run, once there are so many; they are stored a moment later."""
-    question = json.dumps({"run_id": run_id, "limit": 100, "sort_order": "asc"}).encode()
-    deadline = time.monotonic() + 20
-    while True:
-        status, text = server.post("/v1/events/query", question)
-        assert status == 200, text
-        found: list[dict[str, Any]] = json.loads(text)["events"]
-        if len(found) >= count or time.monotonic() > deadline:
-            return found
 
 
 def check(events: list[dict[str, Any]]) -> None:
