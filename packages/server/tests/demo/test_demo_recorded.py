@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,21 @@ def test_a_server_that_is_gone_is_an_error() -> None:
     """A server that does not answer is reported, never taken for an empty one."""
     with pytest.raises(DemoError, match="could not be asked"):
         Reader(free_port(), KEY).events("any")
+
+
+def test_calls_since_a_moment_are_read_to_their_end(server: Running) -> None:
+    """Calls of several pages are all found; those of an earlier demo, and what is no call, are not.
+
+    None of them went through this server's gateway, and so none is waited for.
+    """
+    since, before = datetime(2026, 11, 24, 12, tzinfo=UTC), "2026-11-24T11:59:59.000Z"
+    calls = [prompt_call("run-since", timestamp="2026-11-24T12:00:00.000Z") for _ in range(3)]
+    post_events(server, [*calls, prompt_call("run-before", timestamp=before)])
+
+    found = Reader(server.port, KEY, page=2).gatewayed(since)
+
+    assert found.made == 0
+    assert {call["event_id"] for call in found.calls} == {call["event_id"] for call in calls}
 
 
 def test_the_figures_of_a_run_come_from_its_calls(server: Running) -> None:

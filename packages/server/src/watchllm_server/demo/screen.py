@@ -99,10 +99,11 @@ class Screen:
             f"{project}, so that none counts twice.",
             "dim",
         )
-        recorded, hits = len(found.calls), len(found.kept.events)
+        recorded, hits = len(found.calls), counted(len(found.kept.events), "cache hit")
+        saved = found.saved()
         sentence = (
             f"{counted(found.made, 'call')} through the gateway, {recorded} found; "
-            f"{counted(hits, 'cache hit')} saved {dollars(found.saved())}."
+            f"{hits} saved {'an unknown amount' if saved is None else dollars(saved)}."
         )
         self._console.print()
         self.say(sentence, "bold red" if recorded < found.made else "bold green")
