@@ -24,7 +24,7 @@ matrix: $(BOOT)/ready  ## The SDK's tests on Python 3.8 to 3.13
 bench: $(BOOT)/ready  ## Measure: microseconds per log call, events per second ingested
 	$(NOX) -s bench
 
-bench-peers: $(BOOT)/ready  ## Compare with other products: WHAT=sdk (half an hour) or servers (ten minutes), ONLY=phoenix, QUICK=1, HELP=1
+bench-peers: $(BOOT)/ready  ## Compare with other products: WHAT=sdk (half an hour), servers (ten minutes) or gateways (six), ONLY=phoenix, QUICK=1, HELP=1
 	$(NOX) -s bench-peers -- $(if $(WHAT),--what $(WHAT)) $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(HELP),--help)
 
 docs: $(BOOT)/ready  ## Build the documentation into docs/_build/html

@@ -21,6 +21,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvloop
@@ -31,11 +32,12 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 HERE = Path(__file__).parent
 LONGEST_START, LONGEST_END = 60, 30  # seconds
 WARM_UP = 0.5
+NONE_ADDED: Mapping[str, str] = MappingProxyType({})
 
 
 class Load(NamedTuple):
@@ -85,7 +87,9 @@ def process(port: int, *arguments: str, **environment: str) -> Iterator[Measured
         running.wait(LONGEST_END)
 
 
-def requests(load: Load, run: str) -> Callable[[int], bytes]:
+def requests(
+    load: Load, run: str, headers: Mapping[str, str] = NONE_ADDED
+) -> Callable[[int], bytes]:
     """Return what makes the requests of a row: 2 kB of chat, as OpenAI's client sends them."""
     words = text(1_800, random.Random(7))
     head = (
@@ -93,7 +97,7 @@ def requests(load: Load, run: str) -> Callable[[int], bytes]:
         f"authorization: Bearer {KEY}\r\ncontent-type: application/json\r\n"
         "user-agent: OpenAI/Python 3.54.0\r\nx-stainless-lang: python\r\n"
         "x-stainless-retry-count: 0\r\n"
-    )
+    ) + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
     def make(number: int) -> bytes:
         named = f"{run} {number}" if load.new else "always the same"

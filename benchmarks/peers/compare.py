@@ -1,7 +1,8 @@
-"""Compare WatchLLM with other products: the SDKs, and the servers.
+"""Compare WatchLLM with other products: the SDKs, the servers, and the gateways.
 
 Run by `make bench-peers`. It judges nothing: it prints a table of each, and keeps the figures in
-results.json and servers/results.json, which page.py puts into docs/benchmarks.md.
+results.json, servers/results.json and gateways/results.json, which page.py puts into
+docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -14,23 +15,28 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import gateways.report
+import gateways.run
 import report
 import sdk
 import servers.report
 from environments import HERE
+from gateways.gateway import Gateway
 from products import Product, products
 from rich.console import Console
 from servers import run
+from servers.server import Server
 from tables import screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from environments import Environment
-    from servers.server import Server
     from tables import Results
 
 WIDTH = 210  # of the tables where there is no terminal
+WHAT = ["sdk", "servers", "gateways"]
+Compared = Product | Server | Gateway
 
 
 def main() -> None:
@@ -39,18 +45,22 @@ def main() -> None:
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = WIDTH
-    everything: list[Product | Server] = []
+    everything: list[Compared] = []
     if "sdk" in options.what:
         everything += products(options.sdk)
     if "servers" in options.what:
         everything += run.servers(options.sdk, options.server)
-    chosen = _chosen(everything, options.only)
+    if "gateways" in options.what:
+        everything += gateways.run.gateways(options.sdk, options.server)
+    chosen = _present(_chosen(everything, options.only), console)
     if not options.keep:
         _install(chosen, console)
     if sdks := [one for one in chosen if isinstance(one, Product)]:
         _sdks(sdks, options, console)
-    if rest := [one for one in chosen if not isinstance(one, Product)]:
-        _servers(rest, options, console)
+    if stores := [one for one in chosen if isinstance(one, Server)]:
+        _servers(stores, options, console)
+    if proxies := [one for one in chosen if isinstance(one, Gateway)]:
+        _gateways(proxies, options, console)
 
 
 def _sdks(chosen: list[Product], options: argparse.Namespace, console: Console) -> None:
@@ -76,6 +86,29 @@ def _servers(chosen: list[Server], options: argparse.Namespace, console: Console
     console.print(screen(title, facts, [servers.report.rows(facts)]))
 
 
+def _gateways(chosen: list[Gateway], options: argparse.Namespace, console: Console) -> None:
+    facts: Results = {gateway.name: _facts(gateway, gateway.weighed) for gateway in chosen}
+    extent = gateways.run.QUICK if options.quick else gateways.run.FULL
+    for gateway, found in gateways.run.measure(chosen, extent, console):
+        facts[gateway.name].update(found)
+    if not options.quick:
+        file = options.results / "gateways" / "results.json"
+        facts = _kept(file, facts, [gateway.name for gateway in gateways.run.gateways()])
+    title = "What a gateway adds to a call of 2 kB"
+    console.print(screen(title, facts, [gateways.report.rows(facts)]))
+
+
+def _present(chosen: list[Compared], console: Console) -> list[Compared]:
+    """Leave out what this machine cannot run, and say so by name."""
+    present = []
+    for one in chosen:
+        if lacking := one.missing if isinstance(one, Gateway) else "":
+            console.print(f"{one.name} is left out: {lacking}.")
+        else:
+            present.append(one)
+    return present
+
+
 def _install(chosen: Iterable[Environment], console: Console) -> None:
     for environment in {one.environment: one for one in chosen}.values():
         console.print(f"Installing {environment.environment} ...")
@@ -99,7 +132,7 @@ def _rounded(value: Any) -> Any:
     return round(value, 3) if isinstance(value, float) else value
 
 
-def _chosen(everything: list[Product | Server], only: str) -> list[Product | Server]:
+def _chosen(everything: list[Compared], only: str) -> list[Compared]:
     """Return the products that a name means: its own, or that of its logger or environment."""
     if not only:
         return everything
@@ -122,9 +155,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--what",
         nargs="+",
-        choices=["sdk", "servers"],
-        default=["sdk", "servers"],
-        help="the SDKs (half an hour), the servers (ten minutes), or both",
+        choices=WHAT,
+        default=WHAT,
+        help="the SDKs (half an hour), the servers (ten minutes), the gateways (six); or all",
     )
     parser.add_argument("--only", default="", help="one product, by its name")
     parser.add_argument("--quick", action="store_true", help="small numbers; nothing is kept")
@@ -134,7 +167,8 @@ def _options() -> argparse.Namespace:
         nargs="+",
         choices=parts,
         default=parts,
-        help=f"of the SDKs {', '.join(sdk.PARTS)}; of the servers {', '.join(run.PARTS)}",
+        help=f"of the SDKs {', '.join(sdk.PARTS)}; of the servers {', '.join(run.PARTS)};"
+        " gateways have none",
     )
     parser.add_argument(
         "--keep", action="store_true", help="take the environments as they were installed before"

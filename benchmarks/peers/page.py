@@ -1,13 +1,14 @@
-"""Write the tables of docs/benchmarks.md from results.json and servers/results.json."""
+"""Write the tables of docs/benchmarks.md from the results.json of each comparison."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import gateways.report
 import report
 import servers.report
-from tables import Results, heads, markdown, measured_on
+from tables import Results, Row, heads, markdown, measured_on
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "benchmarks.md"
@@ -23,7 +24,10 @@ def page(text: str) -> str:
     """Return a page with the results in place of those that it held."""
     results: Results = json.loads((HERE / "results.json").read_text())
     of_servers: Results = json.loads((HERE / "servers" / "results.json").read_text())
-    return _put(_put(text, "SDKs", _sdks(results)), "servers", _servers(of_servers))
+    of_gateways: Results = json.loads((HERE / "gateways" / "results.json").read_text())
+    text = _put(text, "SDKs", _sdks(results))
+    text = _put(text, "servers", _table(of_servers, servers.report.rows(of_servers)))
+    return _put(text, "gateways", _table(of_gateways, gateways.report.rows(of_gateways)))
 
 
 def _put(text: str, name: str, written: str) -> str:
@@ -39,8 +43,8 @@ def _sdks(results: Results) -> str:
     return f"{measured_on(results)}\n{costs}\n{markdown(list(delivering), losses)}"
 
 
-def _servers(results: Results) -> str:
-    return f"{measured_on(results)}\n{markdown(heads(results), servers.report.rows(results))}"
+def _table(results: Results, rows: list[Row]) -> str:
+    return f"{measured_on(results)}\n{markdown(heads(results), rows)}"
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ CONNECTIONS = 4
 POLL_SECONDS, FIRST_POLL_SECONDS = 1.0, 0.1
 QUERYABLE_SECONDS = 75.0  # that the spans may take to be counted
 STEADY_SECONDS = 6.0  # without a new span, after which none is expected any more
-IDLE_CPU, IDLE_SECONDS = 0.1, 30.0  # CPU seconds a second below which it rests; longest wait for it
 LISTS = 20  # questions for the newest, of which the median is taken
 SEARCHES, SEARCH_SECONDS = 5, 20.0  # likewise, and how long they may take together
 
@@ -77,19 +76,19 @@ def load(server: Server, count: int) -> Load:
         tempfile.TemporaryDirectory() as directory,
         Running(server, Path(directory)) as running,
     ):
-        _rest(running)
+        running.rest()
         idle = running.memory_mb()
         before = time.perf_counter()
         _warm_up(server, running, seed)
         first = running.ready_seconds + time.perf_counter() - before
-        _rest(running)
+        running.rest()
         cpu, disk = running.cpu_seconds(), server.disk_bytes(running.data)
         with Peak(running) as peak:
             before = time.perf_counter()
             posted = _post(server, running, bodies)
             found = _count(server, running, SPANS + posted.stored) - SPANS
             took = time.perf_counter() - before
-            _rest(running)
+            running.rest()
         cpu, disk = running.cpu_seconds() - cpu, server.disk_bytes(running.data) - disk
         milliseconds = [1_000 * second for second in posted.seconds]
         return Load(
@@ -166,18 +165,6 @@ def _count(server: Server, running: Running, expected: int, pause: float = POLL_
         if found != last:
             changed = time.perf_counter()
     return found
-
-
-def _rest(running: Running) -> None:
-    """Wait until the server does nothing for a second, or it takes too long."""
-    until = time.perf_counter() + IDLE_SECONDS
-    before = running.cpu_seconds()
-    while time.perf_counter() < until:
-        time.sleep(1)
-        now = running.cpu_seconds()
-        if now - before < IDLE_CPU:
-            return
-        before = now
 
 
 def _newest(server: Server, port: int) -> float:

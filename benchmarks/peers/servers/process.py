@@ -12,16 +12,15 @@ import time
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from servers.server import Server
-
 START_SECONDS, END_SECONDS = 90.0, 40.0  # that a server may take
 POLL_SECONDS = 0.02
 LOOK_SECONDS = 0.5  # between two looks at the memory
+IDLE_CPU, IDLE_SECONDS = 0.1, 30.0  # CPU seconds a second below which it rests; longest wait for it
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -32,6 +31,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Startable(Protocol):
+    """What can be started on a port, and answers 200 at the path `ready` once it can be used."""
+
+    ready: str
+
+    def command(self, directory: Path, port: int) -> list[str]:
+        """Return what starts it, its data in a directory."""
+
+    def variables(self, directory: Path, port: int) -> dict[str, str]:
+        """Return environment variables that it is started with."""
+
+
 class Running:
     """Start a server below a directory; its processes are gone after the block.
 
@@ -39,7 +50,7 @@ class Running:
     it wrote, if it does not within START_SECONDS.
     """
 
-    def __init__(self, server: Server, directory: Path) -> None:
+    def __init__(self, server: Startable, directory: Path) -> None:
         self.port = free_port()
         self.data = directory / "data"
         self._log = directory / "output"
@@ -126,6 +137,17 @@ class Running:
             with suppress(OSError):
                 ticks += sum(map(int, _stat(pid)[11:15]))  # its own and its ended children's
         return ticks / TICKS
+
+    def rest(self) -> None:
+        """Wait until it does nothing for a second, or it takes too long."""
+        until = time.perf_counter() + IDLE_SECONDS
+        before = self.cpu_seconds()
+        while time.perf_counter() < until:
+            time.sleep(1)
+            now = self.cpu_seconds()
+            if now - before < IDLE_CPU:
+                return
+            before = now
 
     def memory_mb(self) -> float:
         """Return the resident memory of its largest process, and what the others have alone."""
