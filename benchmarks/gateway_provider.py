@@ -68,8 +68,10 @@ class Provider(asyncio.Protocol):
         self._read += data
         while (end := self._read.find(b"\r\n\r\n")) >= 0:
             head = self._read[:end].lower()
-            at = head.index(b"content-length:") + 15
-            length = int(head[at:].split(b"\r\n", 1)[0])
+            length = 0
+            if not head.startswith(b"get "):
+                at = head.index(b"content-length:") + 15
+                length = int(head[at:].split(b"\r\n", 1)[0])
             whole = end + 4 + length
             if len(self._read) < whole:
                 return

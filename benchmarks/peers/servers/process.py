@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 START_SECONDS, END_SECONDS = 90.0, 40.0  # that a server may take
 POLL_SECONDS = 0.02
 LOOK_SECONDS = 0.5  # between two looks at the memory
-IDLE_CPU, IDLE_SECONDS = 0.1, 30.0  # CPU seconds a second below which it rests; longest wait for it
+# It rests once it has used less CPU than that in so many seconds; the longest wait for that.
+IDLE_CPU, QUIET_SECONDS, IDLE_SECONDS = 0.1, 1.0, 30.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -143,7 +144,7 @@ class Running:
         until = time.perf_counter() + IDLE_SECONDS
         before = self.cpu_seconds()
         while time.perf_counter() < until:
-            time.sleep(1)
+            time.sleep(QUIET_SECONDS)
             now = self.cpu_seconds()
             if now - before < IDLE_CPU:
                 return
