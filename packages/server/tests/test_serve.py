@@ -168,6 +168,7 @@ def test_sigterm_finishes_what_was_accepted(serve: Callable[..., Server], tmp_pa
     assert set(load.others) <= {503}
 
 
+@pytest.mark.timeout(240)  # six starts of a server, each with more to read
 def test_sigkill_loses_nothing_that_was_answered(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
