@@ -69,7 +69,9 @@ _APOSTROPHES: Final = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": 
 _WORD: Final = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|[$€£¥₹%]")
 _DIGITS: Final = re.compile(r"\d+(?:[.,:]\d+)*")
 _SUFFIX: Final = re.compile(r"(?<=\d)(st|nd|rd|th|k|m|bn)\b", re.IGNORECASE)
-_QUOTED: Final = re.compile(r'"([^"\n]{1,500})"|`([^`\n]{1,500})`|(?<!\w)\'([^\'\n]{2,500})\'(?!\w)')
+_QUOTED: Final = re.compile(
+    r'"([^"\n]{1,500})"|`([^`\n]{1,500})`|(?<!\w)\'([^\'\n]{2,500})\'(?!\w)'
+)
 # What is written as in a program, a path, an address: its letters matter to the last one.
 _CODE: Final = re.compile(
     r"https?://\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|--?[a-zA-Z][\w-]*(?==|\s|$)"
@@ -77,7 +79,9 @@ _CODE: Final = re.compile(
     r"|\bv?\d+(?:\.\d+){2,}\b|\b(?=\w*\d)(?=\w*[A-Za-z])\w{2,}\b|\.\.|[=<>!+*/^&|~]{1,3}|\w*[#+]+(?!\w)"
 )
 _NAME: Final = re.compile(r"(?<![.!?:\n]\s)(?<!^)(?<![\w'])([A-Z][\w-]*)|(?<!\w)([A-Z]{2,})(?!\w)")
-_LIKE_NUMBER: Final = re.compile(r"\d+(?:st|nd|rd|th|k|m|bn|am|pm|h|kg|g|km|cm|mm|mg|ml|gb|mb|°c)?\Z")
+_LIKE_NUMBER: Final = re.compile(
+    r"\d+(?:st|nd|rd|th|k|m|bn|am|pm|h|kg|g|km|cm|mm|mg|ml|gb|mb|°c)?\Z"
+)
 _MULTIPLES: Final = {"k": 1e3, "m": 1e6, "bn": 1e9}
 _SCALES: Final = frozenset({"100", "1000", "1000000", "1000000000"})
 _TENS: Final = range(20, 100)
@@ -242,7 +246,9 @@ def _code(text: str) -> Iterable[str]:
             yield found
 
 
-_NO_CODE: Final = frozenset({"e.g", "i.e", "a.m", "p.m", "/", "+", "u.s", "u.k", "and/or", "!", "!!", "!!!"})
+_NO_CODE: Final = frozenset(
+    {"e.g", "i.e", "a.m", "p.m", "/", "+", "u.s", "u.k", "and/or", "!", "!!", "!!!"}
+)
 
 
 def _roles(words: tuple[str, ...]) -> Iterable[tuple[str, str]]:

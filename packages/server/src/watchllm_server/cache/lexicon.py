@@ -18,9 +18,7 @@ NUMBERS: Final[dict[str, str]] = (
     | {word: f"{n}." for n, word in enumerate(_ORDINALS.split(), 1)}
 )
 
-_MONTHS = (
-    "january february march april may june july august september october november december"
-)
+_MONTHS = "january february march april may june july august september october november december"
 _DAYS = "monday tuesday wednesday thursday friday saturday sunday"
 MONTHS: Final = frozenset(_MONTHS.split())
 # These are words as well, so that they count as months beside a number or after "in" alone.
@@ -30,10 +28,16 @@ DATES: Final[dict[str, str]] = (
     | {f"{word}s": word for word in _DAYS.split()}
     | {word[:3]: word for word in _MONTHS.split() if word not in UNSURE_MONTHS and word != "june"}
     | dict.fromkeys(("today", "tonight"), "today")
-    | {word: word for word in "tomorrow yesterday spring summer autumn winter weekend".split()}
-    | {word: word for word in "morning afternoon evening noon midnight christmas easter".split()}
+    | {
+        word: word
+        for word in ["tomorrow", "yesterday", "spring", "summer", "autumn", "winter", "weekend"]
+    }
+    | {
+        word: word
+        for word in ["morning", "afternoon", "evening", "noon", "midnight", "christmas", "easter"]
+    }
     | {"fall": "autumn", "q1": "q1", "q2": "q2", "q3": "q3", "q4": "q4"}
-    | {word: word for word in "daily weekly monthly quarterly yearly hourly".split()}
+    | {word: word for word in ["daily", "weekly", "monthly", "quarterly", "yearly", "hourly"]}
     | {"annual": "yearly", "annually": "yearly", "am": "am", "pm": "pm"}
 )
 # "fall" and "am" are dates beside certain words alone.
@@ -56,8 +60,36 @@ UNITS: Final[dict[str, str]] = {
 }
 
 NEGATIONS: Final = frozenset(
-    "not no never none nobody nothing neither nor without cannot cant dont doesnt didnt isnt arent"
-    " wasnt werent wont wouldnt shouldnt couldnt havent hasnt hadnt unable hardly except".split()
+    [
+        "not",
+        "no",
+        "never",
+        "none",
+        "nobody",
+        "nothing",
+        "neither",
+        "nor",
+        "without",
+        "cannot",
+        "cant",
+        "dont",
+        "doesnt",
+        "didnt",
+        "isnt",
+        "arent",
+        "wasnt",
+        "werent",
+        "wont",
+        "wouldnt",
+        "shouldnt",
+        "couldnt",
+        "havent",
+        "hasnt",
+        "hadnt",
+        "unable",
+        "hardly",
+        "except",
+    ]
 )
 
 _ANTONYMS: Final = (
@@ -105,14 +137,128 @@ ANTONYMS: Final[frozenset[tuple[str, str]]] = frozenset(
 PREFIXES: Final = ("un", "in", "im", "ir", "il", "dis", "non", "mis", "de", "anti")
 
 COMMON: Final = frozenset(
-    "a an the of to in on at for from by with about into as is are was were be been being am do"
-    " does did doing done have has had having i me my mine we us our you your he she it its they"
-    " them their this that these those there here what which who whom whose when where why how and"
-    " or but if then so than too very can could will would shall should may might must just also"
-    " please any some way get got make s t m re ve ll d".split()
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "to",
+        "in",
+        "on",
+        "at",
+        "for",
+        "from",
+        "by",
+        "with",
+        "about",
+        "into",
+        "as",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "being",
+        "am",
+        "do",
+        "does",
+        "did",
+        "doing",
+        "done",
+        "have",
+        "has",
+        "had",
+        "having",
+        "i",
+        "me",
+        "my",
+        "mine",
+        "we",
+        "us",
+        "our",
+        "you",
+        "your",
+        "he",
+        "she",
+        "it",
+        "its",
+        "they",
+        "them",
+        "their",
+        "this",
+        "that",
+        "these",
+        "those",
+        "there",
+        "here",
+        "what",
+        "which",
+        "who",
+        "whom",
+        "whose",
+        "when",
+        "where",
+        "why",
+        "how",
+        "and",
+        "or",
+        "but",
+        "if",
+        "then",
+        "so",
+        "than",
+        "too",
+        "very",
+        "can",
+        "could",
+        "will",
+        "would",
+        "shall",
+        "should",
+        "may",
+        "might",
+        "must",
+        "just",
+        "also",
+        "please",
+        "any",
+        "some",
+        "way",
+        "get",
+        "got",
+        "make",
+        "s",
+        "t",
+        "m",
+        "re",
+        "ve",
+        "ll",
+        "d",
+    ]
 )
-QUESTIONS: Final = frozenset("what which who whom whose when where why how".split())
+QUESTIONS: Final = frozenset(
+    ["what", "which", "who", "whom", "whose", "when", "where", "why", "how"]
+)
 # A word after one of these has the role that the word names: swapped roles, another question.
 ROLES: Final = frozenset(
-    "from to than before after into over under with by against versus vs of onto until for".split()
+    [
+        "from",
+        "to",
+        "than",
+        "before",
+        "after",
+        "into",
+        "over",
+        "under",
+        "with",
+        "by",
+        "against",
+        "versus",
+        "vs",
+        "of",
+        "onto",
+        "until",
+        "for",
+    ]
 )

@@ -109,7 +109,9 @@ class _Graph:
         at = f"encoder.layer.{number}."
         shape = self.constant(np.array([0, 0, HEADS, WIDTH // HEADS]))
         query, key, value = (
-            self.node("Reshape", self.linear(x, *_pair(tensors, f"{at}attention.self.{part}")), shape)
+            self.node(
+                "Reshape", self.linear(x, *_pair(tensors, f"{at}attention.self.{part}")), shape
+            )
             for part in ("query", "key", "value")
         )
         scores = self.node(
@@ -129,9 +131,7 @@ class _Graph:
             self.constant(np.array([0, 0, WIDTH])),
         )
         out = self.linear(joined, *_pair(tensors, f"{at}attention.output.dense"))
-        x = self.norm(
-            self.node("Add", x, out), *_pair(tensors, f"{at}attention.output.LayerNorm")
-        )
+        x = self.norm(self.node("Add", x, out), *_pair(tensors, f"{at}attention.output.LayerNorm"))
         inner = self.gelu(self.linear(x, *_pair(tensors, f"{at}intermediate.dense")))
         out = self.linear(inner, *_pair(tensors, f"{at}output.dense"))
         return self.norm(self.node("Add", x, out), *_pair(tensors, f"{at}output.LayerNorm"))
