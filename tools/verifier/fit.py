@@ -20,6 +20,10 @@ from sklearn.linear_model import LogisticRegression
 from watchllm_server.cache import embed, guards, verify
 
 TREES, LEAVES = 200, 12
+# Higher likeness never speaks against a pair, a conflict or more words alone never for one. By the
+# order of verify.features.
+LEAST = 0.6  # pairs that are less alike are never asked about
+DIRECTIONS = [1, *[-1] * 9, 1, 1, 1, -1, -1]
 
 
 def main() -> None:
@@ -46,10 +50,11 @@ def main() -> None:
     )
     labels = np.array([p.same for p in found])
     held = np.array([p.fold == given.fold for p in found])
-    near = cosines >= verify.LEAST_COSINE - 0.1
+    near = cosines >= LEAST
     trees = HistGradientBoostingClassifier(
         max_iter=TREES, max_leaf_nodes=LEAVES, learning_rate=0.06, min_samples_leaf=40,
         l2_regularization=5.0, early_stopping=False, random_state=7,
+        monotonic_cst=DIRECTIONS + [0] * (rows.shape[1] - len(DIRECTIONS)),
     ).fit(rows[~held & near], labels[~held & near])  # fmt: skip
     flat = flatten(trees)
     scores = verify.Trees(flat)

@@ -29,7 +29,7 @@ _EPSILON: Final = 1e-12
 _OPSET: Final = 17
 _IR: Final = 8  # the first that carries opset 17: older runtimes read it too
 _TYPES: Final = {"F32": np.float32, "F16": np.float16, "I64": np.int64}
-_WORDS, _POSITIONS, _KINDS = (
+WORDS, _POSITIONS, _KINDS = (
     f"embeddings.{name}_embeddings.weight" for name in ("word", "position", "token_type")
 )
 
@@ -95,7 +95,7 @@ class _Graph:
         zero = self.constant(np.array([0]))
         table = self.constant(tensors[_POSITIONS])
         places = self.node("Slice", table, zero, length, zero)
-        tokens = self.node("Gather", self.constant(tensors[_WORDS]), "input_ids", axis=0)
+        tokens = self.node("Gather", self.constant(tensors[WORDS]), "input_ids", axis=0)
         if kinds is None:
             sides = self.constant(np.ascontiguousarray(tensors[_KINDS][0]))
         else:

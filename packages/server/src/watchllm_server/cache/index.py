@@ -1,0 +1,190 @@
+"""Which kept questions of a scope are near a vector: in memory, a part for each scope."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from watchllm_server.cache.embed import Vector
+
+    Array = np.ndarray[Any, Any]
+
+MAX_ENTRIES: Final = 100_000
+# Beyond it, comparing with each takes longer than a graph of neighbours does.
+_MANY: Final = 2_000
+_STEPS: Final = 127
+_FIRST: Final = 8
+
+
+class Near(NamedTuple):
+    """The key of a kept question, and the cosine between its vector and the one asked for."""
+
+    key: bytes
+    cosine: float
+
+
+class Index(Protocol):
+    """Find neighbours. Safe to use from any thread."""
+
+    def add(self, scope: bytes, key: bytes, vector: Vector) -> list[bytes]:
+        """Put a question into its scope, and return the keys of those that had to go."""
+        ...
+
+    def nearest(self, scope: bytes, vector: Vector, most: int, least: float) -> list[Near]:
+        """Return up to `most` of a scope with a cosine of `least` or more, the nearest first."""
+        ...
+
+    def remove(self, keys: Iterable[bytes]) -> None:
+        """Forget questions; keys that are not there are passed over."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+class MemoryIndex:
+    """Keep vectors in int8: 0.4 kB each. What was used longest ago goes first.
+
+    All vectors have one length of 1; a vector of another size than its scope's finds nothing.
+    """
+
+    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+        self._max = max_entries
+        self._lock = threading.Lock()
+        self._parts: dict[bytes, _Part] = {}
+        self._where: OrderedDict[bytes, bytes] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def add(self, scope: bytes, key: bytes, vector: Vector) -> list[bytes]:
+        """Put a question into its scope, and return the keys of those that had to go."""
+        with self._lock:
+            if key in self._where:
+                self._drop(key)
+            part = self._parts.get(scope)
+            if part is None:
+                part = self._parts[scope] = _Part(len(vector))
+            if part.size != len(vector):
+                return []
+            part.add(key, vector)
+            self._where[key] = scope
+            gone = []
+            while len(self._where) > self._max:
+                oldest = next(iter(self._where))
+                self._drop(oldest)
+                gone.append(oldest)
+            return gone
+
+    def nearest(self, scope: bytes, vector: Vector, most: int, least: float) -> list[Near]:
+        """Return up to `most` of a scope with a cosine of `least` or more, the nearest first."""
+        with self._lock:
+            part = self._parts.get(scope)
+            if part is None or part.size != len(vector):
+                return []
+            found = [near for near in part.nearest(vector, most) if near.cosine >= least]
+            for near in found:
+                self._where.move_to_end(near.key)
+            return found
+
+    def remove(self, keys: Iterable[bytes]) -> None:
+        """Forget questions; keys that are not there are passed over."""
+        with self._lock:
+            for key in keys:
+                if key in self._where:
+                    self._drop(key)
+
+    def _drop(self, key: bytes) -> None:
+        scope = self._where.pop(key)
+        part = self._parts[scope]
+        part.remove(key)
+        if not part.places:
+            del self._parts[scope]
+
+
+class _Part:
+    """The questions of one scope: rows of int8, and a graph of neighbours beside many of them."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.places: dict[bytes, int] = {}
+        self._keys: list[bytes] = []
+        self._rows: Array = np.zeros((_FIRST, size), np.int8)
+        self._scales: Array = np.zeros(_FIRST, np.float32)
+        self._graph: Any = None
+        self._labels = count()
+        self._named: dict[int, bytes] = {}
+        self._label: dict[bytes, int] = {}
+
+    def add(self, key: bytes, vector: Vector) -> None:
+        place = len(self._keys)
+        if place == len(self._rows):
+            self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
+            self._scales = np.concatenate([self._scales, np.zeros_like(self._scales)])
+        scale = max(float(np.abs(vector).max()), 1e-9) / _STEPS
+        self._rows[place] = np.round(vector / scale)
+        self._scales[place] = scale
+        self._keys.append(key)
+        self.places[key] = place
+        if self._graph is not None:
+            self._link(key, place)
+        elif len(self._keys) > _MANY:
+            self._graph = _graph(self.size)
+            if self._graph is not None:
+                for each, at in self.places.items():
+                    self._link(each, at)
+
+    def remove(self, key: bytes) -> None:
+        """Take a row out, and put the last into its place."""
+        place, last = self.places.pop(key), len(self._keys) - 1
+        moved = self._keys.pop()
+        if place != last:
+            self._rows[place] = self._rows[last]
+            self._scales[place] = self._scales[last]
+            self._keys[place] = moved
+            self.places[moved] = place
+        if self._graph is not None:
+            label = self._label.pop(key)
+            del self._named[label]
+            self._graph.remove(label)
+
+    def nearest(self, vector: Vector, most: int) -> list[Near]:
+        """Return the nearest first; what the graph proposes is measured like the rest."""
+        if self._graph is None:
+            places: Array = np.arange(len(self._keys))
+        else:
+            found = self._graph.search(_bytes(vector), 4 * most).keys
+            named = (self._named.get(int(label)) for label in found)
+            places = np.array([self.places[key] for key in named if key is not None], int)
+        cosines = (self._rows[places].astype(np.float32) @ vector) * self._scales[places]
+        order = np.argsort(-cosines)[:most]
+        return [Near(self._keys[int(places[n])], float(cosines[n])) for n in order]
+
+    def _link(self, key: bytes, place: int) -> None:
+        label = next(self._labels)
+        self._named[label] = key
+        self._label[key] = label
+        self._graph.add(label, self._rows[place])
+
+
+def _bytes(vector: Vector) -> Array:
+    found: Array = np.round(vector / (max(float(np.abs(vector).max()), 1e-9) / _STEPS))
+    return found.astype(np.int8)
+
+
+def _graph(size: int) -> Any:
+    """Return an empty graph of neighbours, or None where the package for it is missing."""
+    try:
+        from usearch.index import Index as Graph  # noqa: PLC0415 - an extra
+    except ImportError:
+        return None
+    return Graph(
+        ndim=size, metric="cos", dtype="i8",
+        connectivity=16, expansion_add=64, expansion_search=64,
+    )  # fmt: skip
