@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_ENTRIES: Final = 100_000
 # Beyond it, comparing with each takes longer than a graph of neighbours does.
-_MANY: Final = 2_000
+_MANY: Final = 500
 _STEPS: Final = 127
 _FIRST: Final = 8
 
