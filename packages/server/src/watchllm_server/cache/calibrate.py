@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-LEVELS: Final = (0.995, 0.99, 0.98, 0.96, 0.93, 0.88, 0.80, 0.70, 0.60, 0.50)
+LEVELS: Final = (0.985, 0.975, 0.965, 0.955, 0.945, 0.93, 0.91, 0.89, 0.86, 0.82)
 """The confidences from which on hits may be served, the strictest first."""
 NEVER: Final = 2.0
 """A threshold that no confidence reaches."""
@@ -201,7 +201,7 @@ def _terms(x: float, a: float, b: float) -> Iterable[float]:
 def _fraction(terms: Iterable[float]) -> float:
     """Return 1 / (1 + t1 / (1 + t2 / (1 + …))) (Lentz's method)."""
     tiny = 1e-300
-    value, c, d = 1.0, 1.0, 1.0
+    value, c, d = 1.0, 1.0, 0.0
     for term in terms:
         d = 1 / ((1 + term * d) or tiny)
         c = (1 + term / c) or tiny

@@ -105,7 +105,10 @@ class MiniLM:
         """Return the tokens of a text with those of its start and end, or None beyond 256."""
         if len(text) > _MAX_CHARACTERS:
             return None
-        ids: list[int] = self.tokenizer.encode(text).ids
+        try:
+            ids: list[int] = self.tokenizer.encode(text).ids
+        except (TypeError, UnicodeEncodeError):  # half of a surrogate pair
+            return None
         return ids if len(ids) <= MAX_TOKENS else None
 
     def vector(self, tokens: list[int]) -> Vector:

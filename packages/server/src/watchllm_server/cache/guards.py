@@ -166,7 +166,7 @@ def turned(one: Signs, other: Signs) -> bool:
 
 def inversions(one: Signs, other: Signs) -> float:
     """Return which share of the neighbours among the shared content words is turned round."""
-    order = {word: place for place, word in enumerate(other.content)}
+    order = {word: place for place, word in enumerate(dict.fromkeys(other.content))}
     places = [order[word] for word in dict.fromkeys(one.content) if word in order]
     steps = [later < earlier for earlier, later in pairwise(places)]
     return sum(steps) / len(steps) if steps else 0.0
@@ -241,7 +241,7 @@ def _dates(words: tuple[str, ...]) -> frozenset[str]:
 
 def _code(text: str) -> Iterable[str]:
     for match in _CODE.finditer(text):
-        found = match[0].rstrip(".,;?!)")
+        found = match[0].rstrip(".,;?!)") or match[0]
         if found and not _LIKE_NUMBER.match(found.lower()) and found.lower() not in _NO_CODE:
             yield found
 

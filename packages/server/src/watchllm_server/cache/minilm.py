@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 384
 HEADS: Final = 12
-LAYERS: Final = 6
 _EPSILON: Final = 1e-12
 _OPSET: Final = 17
 _IR: Final = 8  # the first that carries opset 17: older runtimes read it too
@@ -157,18 +156,23 @@ def _pair(tensors: Mapping[str, Array], name: str) -> tuple[Array, Array]:
     return tensors[f"{name}.weight"], tensors[f"{name}.bias"]
 
 
+def layers(tensors: Mapping[str, Array]) -> int:
+    """Return how many layers tensors make up."""
+    return sum(name.endswith("attention.output.dense.weight") for name in tensors)
+
+
 def build_embedder(tensors: Mapping[str, Array], path: Path) -> None:
     """Write the embedder, in int8: `input_ids` [1, n] → `embedding` [1, 384] of length 1."""
     graph = _Graph()
     x = graph.words(tensors, None)
-    for number in range(LAYERS):
+    for number in range(layers(tensors)):
         x = graph.layer(x, tensors, number)
     mean = graph.node("ReduceMean", x, axes=[1], keepdims=0)
     graph.nodes.append(helper.make_node("LpNormalization", [mean], ["embedding"], axis=-1, p=2))
     _write(graph, graph.finish(["input_ids"], "embedding", WIDTH), path)
 
 
-def build_verifier(tensors: Mapping[str, Array], layers: int, path: Path) -> None:
+def build_verifier(tensors: Mapping[str, Array], path: Path) -> None:
     """Write the verifier, in int8: `input_ids` and `sides` [1, n] → `logit` [1, 1].
 
     The tensors are the words of the model and all else of ours: its layers, and the head that sees
@@ -176,7 +180,7 @@ def build_verifier(tensors: Mapping[str, Array], layers: int, path: Path) -> Non
     """
     graph = _Graph()
     x = graph.words(tensors, "sides")
-    for number in range(layers):
+    for number in range(layers(tensors)):
         x = graph.layer(x, tensors, number)
     sides = graph.node("Unsqueeze", graph.node("Cast", "sides", to=TensorProto.FLOAT),
                        graph.constant(np.array([2])))  # fmt: skip

@@ -52,9 +52,9 @@ def from_package() -> Path | None:
     return None
 
 
-def download(folder: Path, base: str = HUB) -> None:
+def download(folder: Path, base: str = HUB, sums: Mapping[str, str] = SUMS) -> None:
     """Fetch the model's files into a folder. Raises ModelError where they cannot be had."""
-    for name, expected in SUMS.items():
+    for name, expected in sums.items():
         part = folder / f"{name}.part"
         try:
             request = urllib.request.Request(f"{base}/{name}")  # noqa: S310 - the hub, or what the user names
@@ -72,13 +72,13 @@ def download(folder: Path, base: str = HUB) -> None:
         part.replace(folder / name)
 
 
-def build(source: Path, target: Path) -> None:
-    """Make the folder that serves from one with the model's own files.
+def build(source: Path, target: Path, sums: Mapping[str, str] = SUMS) -> None:
+    """Make the folder that serves from one with the model's own files. Takes half a minute.
 
     It is there as a whole or not at all. Raises ModelError where a file is missing or another than
     expected, or where a package is missing.
     """
-    for name, expected in SUMS.items():
+    for name, expected in sums.items():
         if not (source / name).is_file():
             raise ModelError(f"{source} has no {name}")
         if embed.sha256(source / name) != expected:
@@ -96,9 +96,8 @@ def build(source: Path, target: Path) -> None:
         folder.mkdir()
         shutil.copyfile(source / embed.TOKENIZER, folder / embed.TOKENIZER)
         minilm.build_embedder(tensors, folder / embed.EMBEDDER)
-        own = network()
         minilm.build_verifier(
-            {**{minilm.WORDS: tensors[minilm.WORDS]}, **own}, layers(own), folder / embed.VERIFIER
+            {minilm.WORDS: tensors[minilm.WORDS], **network()}, folder / embed.VERIFIER
         )
         names = (embed.EMBEDDER, embed.VERIFIER, embed.TOKENIZER)
         (folder / embed.SUMS).write_text(
@@ -126,7 +125,3 @@ def unpacked(kept: Mapping[str, Any]) -> dict[str, Any]:
         if not name.endswith(".scale")
     }
 
-
-def layers(tensors: Mapping[str, Any]) -> int:
-    """Return how many layers a network has."""
-    return sum(name.endswith("attention.output.dense.weight") for name in tensors)

@@ -1,0 +1,200 @@
+"""How often the semantic cache serves the right answer, and how often a wrong one.
+
+    WATCHLLM_EVAL_DATA=../shared/data python benchmarks/semantic.py MODEL [--most 4000]
+
+MODEL is the folder that `watchllm models fetch` has made. Of the data, each file with the columns
+text_a, text_b and label holds pairs, and each with text and intent a stream of requests, of which
+those of one intent have one answer. Nothing of it was used to make the verifier, but for the intents
+of banking77 with an even number, in alphabetical order, which are left out here. Thresholds are
+either fixed beforehand, or chosen on one half of a file and measured on the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from watchllm_server.cache import calibrate, embed, guards, verify
+from watchllm_server.cache.index import MemoryIndex
+
+DATA = Path(os.environ.get("WATCHLLM_EVAL_DATA", "../shared/data"))
+COLUMNS = ("text_a", "text_b", "label")
+STREAM = 1_500
+LEARNED_FROM = "banking77"
+
+
+class Scored(NamedTuple):
+    """What is known of pairs: labels, cosines, whether a veto is in, and our confidences."""
+
+    same: np.ndarray
+    cosine: np.ndarray
+    vetoed: np.ndarray
+    ours: np.ndarray
+
+
+class Decision:
+    """The decision as a lookup takes it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._model = embed.MiniLM(folder)
+        self._verifier = verify.Verifier(folder)
+        self._texts: dict[str, tuple[np.ndarray, verify.Text]] = {}
+
+    def text(self, text: str) -> tuple[np.ndarray, verify.Text]:
+        """Return the vector of a text and what the verifier needs of it."""
+        if text not in self._texts:
+            tokens = self._model.tokens(text) or []
+            vector = self._model.vector(tokens) if tokens else np.zeros(384, np.float32)
+            self._texts[text] = vector, verify.Text(tokens[1:-1], guards.read(text))
+        return self._texts[text]
+
+    def judge(self, one: str, other: str) -> verify.Verdict:
+        """Return the verdict on two texts."""
+        (left, a), (right, b) = self.text(one), self.text(other)
+        return self._verifier.judge(a, b, float(left @ right))
+
+
+def rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the columns of a file and its rows: tabs part them, and nothing is quoted."""
+    lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    return lines[0].split("\t"), [line.split("\t") for line in lines[1:]]
+
+
+def scored(found: list[list[str]], decision: Decision) -> Scored:
+    """Score pairs."""
+    verdicts = [decision.judge(one, other) for one, other, *_ in found]
+    return Scored(
+        np.array([row[2] == "1" for row in found]),
+        np.array([verdict.cosine for verdict in verdicts]),
+        np.array([bool(verdict.vetoes) for verdict in verdicts]),
+        np.array([
+            verdict.confidence if verdict.cosine >= verify.LEAST_COSINE else 0.0
+            for verdict in verdicts
+        ]),
+    )  # fmt: skip
+
+
+def at(same: np.ndarray, scores: np.ndarray, threshold: float) -> str:
+    """Return what is served from a threshold on: of the same pairs, and of the others."""
+    served = scores >= threshold
+    wrong, others = int(served[~same].sum()), int((~same).sum())
+    bounds = calibrate.estimate(wrong, others)
+    return (
+        f"{served[same].mean():6.1%} of the same, {wrong / others:6.2%} of the others "
+        f"({wrong} of {others}; {bounds.low:.2%} to {bounds.high:.2%})"
+    )
+
+
+def threshold_for(same: np.ndarray, scores: np.ndarray, share: float) -> float:
+    """Return the lowest threshold at which no more than a share of the others is served."""
+    others = np.sort(scores[~same])[::-1]
+    return float(np.nextafter(others[int(share * len(others))], 2))
+
+
+def report_pairs(name: str, found: Scored) -> None:
+    """Print what each rule serves of pairs."""
+    print(f"\n{name}: {found.same.sum()} same, {(~found.same).sum()} others")
+    vetoed = np.where(found.vetoed, 0, found.cosine)
+    for rule, scores, threshold in (
+        ("cosine 0.80 (GPTCache's default)", found.cosine, 0.80),
+        ("cosine 0.90", found.cosine, 0.90),
+        ("cosine 0.95", found.cosine, 0.95),
+        ("cosine 0.95 and vetoes", vetoed, 0.95),
+        (f"ours at {verify.THRESHOLD}, fixed beforehand", found.ours, verify.THRESHOLD),
+    ):
+        print(f"  {rule:40} {at(found.same, scores, threshold)}")
+    half = np.arange(len(found.same)) % 2 == 0
+    for rule, scores in (("cosine", found.cosine), ("cosine and vetoes", vetoed), ("ours", found.ours)):
+        learned = threshold_for(found.same[half], scores[half], 0.01)
+        label = f"{rule}, {learned:.3f} from one half at 1 %"
+        print(f"  {label:40} {at(found.same[~half], scores[~half], learned)}")
+    for rule, scores in (("cosine", found.cosine), ("cosine and vetoes", vetoed), ("ours", found.ours)):
+        best = [
+            (scores[found.same] >= threshold_for(found.same, scores, share)).mean()
+            for share in (0.005, 0.01, 0.03)
+        ]
+        label = f"{rule}, best at 0.5 / 1 / 3 % (optimistic)"
+        print(f"  {label:40} " + " / ".join(f"{share:.1%}" for share in best))
+
+
+def report_stream(name: str, texts: list[list[str]], decision: Decision) -> None:
+    """Print what each rule serves of a stream, in which each miss is stored."""
+    if name.startswith(LEARNED_FROM):
+        intents = sorted({intent for _, intent in texts})
+        texts = [row for row in texts if intents.index(row[1]) % 2]
+    random.Random(7).shuffle(texts)
+    texts = texts[:STREAM]
+    print(f"\n{name}: {len(texts)} requests of {len({i for _, i in texts})} intents")
+    for rule, threshold in (("cosine", 0.90), ("cosine", 0.95), ("ours", verify.THRESHOLD)):
+        index, kept = MemoryIndex(), dict[bytes, tuple[str, str]]()
+        hits = wrong = 0
+        for number, (text, intent) in enumerate(texts):
+            vector, _ = decision.text(text)
+            served = None
+            for key, cosine in index.nearest(b"", vector, 3, verify.LEAST_COSINE):
+                other, other_intent = kept[key]
+                score = cosine if rule == "cosine" else decision.judge(text, other).confidence
+                if score >= threshold:
+                    served = other_intent
+                    break
+            hits += served is not None
+            wrong += served not in (None, intent)
+            if served is None:
+                kept[number.to_bytes(4)] = text, intent
+                index.add(b"", number.to_bytes(4), vector)
+        label = f"{rule} {threshold}"
+        print(f"  {label:40} {hits / len(texts):6.1%} served, {wrong / len(texts):.2%} of all wrong")
+
+
+def report_cost(folder: Path, found: list[list[str]]) -> None:
+    """Print what a lookup costs."""
+    decision = Decision(folder)
+    texts = list({text for row in found[:300] for text in row[:2]})
+    begun = time.process_time()
+    for text in texts:
+        decision.text(text)
+    embedded = 1_000 * (time.process_time() - begun) / len(texts)
+    times = []
+    for one, other, *_ in found[:300]:
+        begun = time.process_time()
+        decision.judge(one, other)
+        times.append(1_000 * (time.process_time() - begun))
+    print(
+        f"\nCPU of one core: {embedded:.1f} ms for a text's vector and signs; a pair "
+        f"{np.median(times):.1f} ms (median), {np.quantile(times, 0.99):.1f} ms (99 of 100)"
+    )
+
+
+def main() -> int:
+    """Measure all files of the data."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--most", type=int, default=4_000, help="pairs of a file, the same each time")
+    given = parser.parse_args()
+    files = sorted(DATA.glob("*.tsv")) if DATA.is_dir() else []
+    if not files:
+        print(f"There is no data in {DATA}: set WATCHLLM_EVAL_DATA.")
+        return 0
+    decision = Decision(given.model)
+    pairs: list[list[str]] = []
+    for path in files:
+        columns, found = rows(path)
+        random.Random(7).shuffle(found)
+        if tuple(columns[:3]) == COLUMNS:
+            pairs = found[: given.most]
+            report_pairs(path.stem, scored(pairs, decision))
+        elif columns == ["text", "intent"]:
+            report_stream(path.stem, found, decision)
+    if pairs:
+        report_cost(given.model, pairs)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
