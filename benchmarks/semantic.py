@@ -4,9 +4,9 @@
 
 MODEL is the folder that `watchllm models fetch` has made. Of the data, each file with the columns
 text_a, text_b and label holds pairs, and each with text and intent a stream of requests, of which
-those of one intent have one answer. Nothing of it was used to make the verifier, but for the intents
-of banking77 with an even number, in alphabetical order, which are left out here. Thresholds are
-either fixed beforehand, or chosen on one half of a file and measured on the other.
+those of one intent have one answer. Nothing of it was used to make the verifier, but for each
+second intent of banking77, by the alphabet: those are left out here. Thresholds are either fixed
+beforehand, or chosen on one half of a file and measured on the other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from watchllm_server.cache import calibrate, embed, guards, verify
+from watchllm_server.cache import calibrate, embed, verify
 from watchllm_server.cache.index import MemoryIndex
 
 DATA = Path(os.environ.get("WATCHLLM_EVAL_DATA", "../shared/data"))
@@ -51,7 +51,7 @@ class Decision:
         if text not in self._texts:
             tokens = self._model.tokens(text) or []
             vector = self._model.vector(tokens) if tokens else np.zeros(384, np.float32)
-            self._texts[text] = vector, verify.Text(tokens[1:-1], guards.read(text))
+            self._texts[text] = vector, self._verifier.read(text)
         return self._texts[text]
 
     def judge(self, one: str, other: str) -> verify.Verdict:
@@ -110,11 +110,19 @@ def report_pairs(name: str, found: Scored) -> None:
     ):
         print(f"  {rule:40} {at(found.same, scores, threshold)}")
     half = np.arange(len(found.same)) % 2 == 0
-    for rule, scores in (("cosine", found.cosine), ("cosine and vetoes", vetoed), ("ours", found.ours)):
+    for rule, scores in (
+        ("cosine", found.cosine),
+        ("cosine and vetoes", vetoed),
+        ("ours", found.ours),
+    ):
         learned = threshold_for(found.same[half], scores[half], 0.01)
         label = f"{rule}, {learned:.3f} from one half at 1 %"
         print(f"  {label:40} {at(found.same[~half], scores[~half], learned)}")
-    for rule, scores in (("cosine", found.cosine), ("cosine and vetoes", vetoed), ("ours", found.ours)):
+    for rule, scores in (
+        ("cosine", found.cosine),
+        ("cosine and vetoes", vetoed),
+        ("ours", found.ours),
+    ):
         best = [
             (scores[found.same] >= threshold_for(found.same, scores, share)).mean()
             for share in (0.005, 0.01, 0.03)
@@ -149,7 +157,9 @@ def report_stream(name: str, texts: list[list[str]], decision: Decision) -> None
                 kept[number.to_bytes(4)] = text, intent
                 index.add(b"", number.to_bytes(4), vector)
         label = f"{rule} {threshold}"
-        print(f"  {label:40} {hits / len(texts):6.1%} served, {wrong / len(texts):.2%} of all wrong")
+        print(
+            f"  {label:40} {hits / len(texts):6.1%} served, {wrong / len(texts):.2%} of all wrong"
+        )
 
 
 def report_cost(folder: Path, found: list[list[str]]) -> None:
@@ -175,7 +185,7 @@ def main() -> int:
     """Measure all files of the data."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--most", type=int, default=4_000, help="pairs of a file, the same each time")
+    parser.add_argument("--most", type=int, default=4_000, help="pairs of a file at most")
     given = parser.parse_args()
     files = sorted(DATA.glob("*.tsv")) if DATA.is_dir() else []
     if not files:

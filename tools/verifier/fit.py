@@ -76,7 +76,9 @@ def main() -> None:
 def network(session: object, one: list[int], other: list[int]) -> float:
     """Ask the network, as the verifier does."""
     ids, sides = verify.joined(one[1:-1], other[1:-1], verify.MAX_TOKENS)
-    return float(session.run(None, {"input_ids": np.array([ids]), "sides": np.array([sides])})[0][0, 0])
+    return float(
+        session.run(None, {"input_ids": np.array([ids]), "sides": np.array([sides])})[0][0, 0]
+    )
 
 
 def flatten(model: HistGradientBoostingClassifier) -> dict[str, np.ndarray]:

@@ -155,7 +155,7 @@ def from_edits(texts: list[tuple[str, int]], random_: random.Random) -> Iterator
 
 def all_pairs(folder: Path, embed: Callable[[list[str]], np.ndarray]) -> list[Pair]:
     """Return all pairs, the same ones each time. Those of one fold share no text with others."""
-    random_ = random.Random(7)  # noqa: S311 - the same pairs each time
+    random_ = random.Random(7)
     texts, _ = banking(folder / "banking77_intents.tsv")
     found = [*from_groups(), *from_templates(random_)]
     found += from_banking(texts, embed([text for text, _ in texts]))

@@ -118,7 +118,7 @@ class Verifier(nn.Module):
         return {name: value.detach().numpy() for name, value in found.items()}
 
 
-def batches(rows: list[tuple[list[int], list[int], int]], random_: random.Random):  # noqa: ANN201 - tensors
+def batches(rows: list[tuple[list[int], list[int], int]], random_: random.Random):
     """Yield batches of pairs of about one length, in an order of chance, sides swapped by chance."""
     order = sorted(
         range(len(rows)), key=lambda n: len(rows[n][0]) + len(rows[n][1]) + random_.random() * 4
@@ -160,7 +160,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(7)
-    random_ = random.Random(7)  # noqa: S311 - the same order each time
+    random_ = random.Random(7)
     tokenizer = Tokenizer.from_file(str(given.models / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()

@@ -7,6 +7,7 @@ WatchLLMServerError
 ├── BackupError               a backup cannot be written or restored as asked
 ├── ControlError              the running server cannot be asked, or says no
 ├── SealError                 encrypted bytes do not open with the server's key
+├── ModelError                a model of the semantic cache cannot be had or used
 ├── TransferError             an export or import cannot go on: one sentence, exit code 2
 ├── StoreError                the store did not do what was asked
 │   └── StoreUnavailableError  it cannot do anything now
@@ -51,6 +52,10 @@ class BackupError(WatchLLMServerError):
 
 class SealError(WatchLLMServerError):
     """Say why encrypted bytes cannot be opened; never a word of what they hold."""
+
+
+class ModelError(WatchLLMServerError):
+    """Say in one sentence why a model cannot be had, or used."""
 
 
 class ControlError(WatchLLMServerError):

@@ -41,7 +41,7 @@ def simulate(
 
     What is not served goes to the provider anyway and is compared; of what is served, a tenth is.
     """
-    chance, calibration = random.Random(seed), Calibration(rate)
+    chance, calibration = random.Random(seed), Calibration(rate)  # noqa: S311 - a simulation
     served = wrong = 0
     broken = opened = False
     threshold = NEVER
@@ -77,10 +77,8 @@ def test_a_threshold_that_errs_too_much_is_not_opened() -> None:
 
 
 def test_the_error_stays_within_the_bound_where_it_grows_with_doubt() -> None:
-    """Where hits are the more wrong the less sure they are, some are served, and within the bound."""
-    runs = [
-        simulate(seed, lambda c, _: 0.0005 + 1.5 * (1 - c) ** 2, 15_000) for seed in range(20)
-    ]
+    """Where hits are the more wrong the less sure they are, some are served, within the bound."""
+    runs = [simulate(seed, lambda c, _: 0.0005 + 1.5 * (1 - c) ** 2, 15_000) for seed in range(20)]
 
     assert sum(run.broken for run in runs) <= 1
     assert all(run.opened for run in runs)
@@ -89,8 +87,7 @@ def test_the_error_stays_within_the_bound_where_it_grows_with_doubt() -> None:
 
 @pytest.mark.parametrize("later", [0.05, 0.3])
 def test_when_hits_begin_to_be_wrong_serving_ends_in_time(later: float) -> None:
-    """A drift in the middle of the data ends serving before the error of all that was served has
-    grown beyond the bound, over the runs together."""
+    """A drift ends serving while the error of all that the runs served is within the bound."""
     runs = [
         simulate(seed, lambda _, n: 0.002 if n < 6_000 else later, 12_000) for seed in range(20)
     ]
@@ -117,9 +114,7 @@ def test_the_same_comparisons_decide_the_same(taken: list[Comparison]) -> None:
         second.take(comparison)
 
     assert first.threshold() == second.threshold()
-    assert [level.evidence for level in first.levels] == [
-        level.evidence for level in second.levels
-    ]
+    assert [level.evidence for level in first.levels] == [level.evidence for level in second.levels]
 
 
 @given(confidences=st.lists(st.floats(0.5, 1), min_size=1, max_size=60))

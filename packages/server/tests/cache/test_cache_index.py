@@ -16,7 +16,7 @@ Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
 def vector(seed: int, size: int = SIZE) -> Vector:
     """Return a vector of length 1."""
     found = np.random.default_rng(seed).normal(size=size).astype(np.float32)
-    return found / np.linalg.norm(found)  # type: ignore[no-any-return]
+    return found / np.linalg.norm(found)
 
 
 @given(

@@ -60,7 +60,7 @@ def write_source(folder: Path) -> dict[str, str]:
 
 
 def tokenizer() -> Tokenizer:
-    """Return a tokenizer that knows letters and their pieces, and pads as the published one does."""
+    """Return a tokenizer that knows letters and pieces, and pads as the published one does."""
     letters = "abcdefghijklmnopqrstuvwxyz0123456789?.,!'"
     vocabulary = {"[PAD]": 0, "[UNK]": 100, "[CLS]": CLS, "[SEP]": SEP}
     for place, letter in enumerate(letters):

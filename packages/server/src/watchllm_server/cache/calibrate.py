@@ -1,8 +1,8 @@
 """From what is known to have been right and wrong to what may be served: pure, and no clock.
 
-A confidence is trusted at one of a few levels. For each level a test is running: that of all hits at
-or above it, `max_error_rate` or more are wrong. Each comparison is a fair bet against that: money
-that grows to a hundredfold or more is what, if it were true, happens in one of so many runs. The
+A confidence is trusted at one of a few levels. For each level a test is running: that of all hits
+at or above it, `max_error_rate` or more are wrong. Each comparison is a fair bet against that:
+money that grows to a hundredfold is what, if it were true, happens in one of a hundred runs. The
 test may be looked at after every comparison (Ville's inequality, 1939; betting after Waudby-Smith
 and Ramdas, 2023), so that a level can be opened as soon as it has earned it.
 
@@ -63,7 +63,9 @@ class Level:
     def evidence(self) -> float:
         """Return the logarithm of the money that betting against too many errors has made."""
         highest = max(self.bets)
-        return highest + math.log(sum(math.exp(bet - highest) for bet in self.bets) / len(self.bets))
+        return highest + math.log(
+            sum(math.exp(bet - highest) for bet in self.bets) / len(self.bets)
+        )
 
 
 class Calibration:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 import numpy as np
+
+from watchllm_server.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
 
-_log = logging.getLogger(__name__)
 MAX_TOKENS: Final = 256
 """Where the model stops reading: of longer texts it would take the common start for the whole."""
 # Tokenizing a megabyte only to find that it is too long would take longer than the answer saves.
@@ -26,10 +26,6 @@ EMBEDDER: Final = "embedder.onnx"
 VERIFIER: Final = "verifier.onnx"
 TOKENIZER: Final = "tokenizer.json"
 SUMS: Final = "SHA256SUMS"
-
-
-class ModelError(Exception):
-    """Say in one sentence why a model cannot be used."""
 
 
 class Embedder(Protocol):

@@ -65,7 +65,7 @@ class Differences(NamedTuple):
         )
 
 
-_APOSTROPHES: Final = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "«": '"', "»": '"'})
+_QUOTES: Final = str.maketrans("\u2018\u2019\u201c\u201d\u00ab\u00bb", "''" + '"' * 4)
 _WORD: Final = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|[$€£¥₹%]")
 _DIGITS: Final = re.compile(r"\d+(?:[.,:]\d+)*")
 _SUFFIX: Final = re.compile(r"(?<=\d)(st|nd|rd|th|k|m|bn)\b", re.IGNORECASE)
@@ -89,7 +89,7 @@ _TENS: Final = range(20, 100)
 
 def read(text: str) -> Signs:
     """Return what the guards see in a text; any text will do. Pure, and thread-safe."""
-    text = text.translate(_APOSTROPHES)
+    text = text.translate(_QUOTES)
     words = tuple(found.lower() for found in _WORD.findall(_SUFFIX.sub("", text)))
     content = tuple(stem(word) for word in words if word not in lexicon.COMMON)
     return Signs(

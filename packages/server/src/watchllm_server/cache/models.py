@@ -7,7 +7,6 @@ in int8: a file that was built elsewhere would have to be trusted.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import urllib.request
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from watchllm_server.cache import embed, verify
-from watchllm_server.cache.embed import ModelError
+from watchllm_server.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +67,7 @@ def download(folder: Path, base: str = HUB, sums: Mapping[str, str] = SUMS) -> N
             raise ModelError(f"{base}/{name} cannot be fetched: {error}") from None
         if embed.sha256(part) != expected:
             part.unlink()
-            raise ModelError(f"{base}/{name} is not the file that is expected: its SHA-256 differs")
+            raise ModelError(f"{base}/{name} is not the expected file: its SHA-256 differs")
         part.replace(folder / name)
 
 
@@ -82,7 +81,7 @@ def build(source: Path, target: Path, sums: Mapping[str, str] = SUMS) -> None:
         if not (source / name).is_file():
             raise ModelError(f"{source} has no {name}")
         if embed.sha256(source / name) != expected:
-            raise ModelError(f"{source / name} is not the file that is expected: its SHA-256 differs")
+            raise ModelError(f"{source / name} is not the expected file: its SHA-256 differs")
     try:
         from watchllm_server.cache import minilm  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -105,7 +104,7 @@ def build(source: Path, target: Path, sums: Mapping[str, str] = SUMS) -> None:
         )
         if target.exists():
             target.rename(Path(made) / "old")
-        os.replace(folder, target)
+        folder.replace(target)
 
 
 def network() -> dict[str, Any]:
@@ -124,4 +123,3 @@ def unpacked(kept: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in kept.items()
         if not name.endswith(".scale")
     }
-

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 _TEXT_PARTS: Final = frozenset({"text", "input_text"})
 # Stands where the text was. No request of which the scope is asked has an object there.
 _QUESTION: Final = {"question": True}
-_MESSAGES: Final = {"openai.chat": "messages", "anthropic.messages": "messages"}
+_FIELDS: Final = {
+    "openai.chat": "messages",
+    "anthropic.messages": "messages",
+    "openai.responses": "input",
+    "openai.completions": "prompt",
+}
+_BARE: Final = frozenset({"openai.responses", "openai.completions"})
 
 
 class Question(NamedTuple):
@@ -50,25 +56,19 @@ def question_of(
 
 def _parted(shape: str, request: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
     """Return the text of the last user turn, and the request with a mark in its place."""
-    if shape == "openai.completions":
-        prompt = request.get("prompt")
-        return (prompt, {**request, "prompt": _QUESTION}) if isinstance(prompt, str) else None
-    if shape == "openai.responses" and isinstance(given := request.get("input"), str):
-        return given, {**request, "input": _QUESTION}
-    name = "input" if shape == "openai.responses" else _MESSAGES.get(shape)
-    messages = request.get(name) if name else None
-    if name is None or not isinstance(messages, list) or not messages:
-        return None
-    last = messages[-1]
+    name = _FIELDS.get(shape, "")
+    given = request.get(name)
+    if isinstance(given, str) and shape in _BARE:
+        return given, {**request, name: _QUESTION}
+    turns = given if isinstance(given, list) else []
+    last = turns[-1] if turns else None
     if not isinstance(last, dict) or last.get("role") != "user":
         return None
-    if last.get("type", "message") != "message":
-        return None
-    found = _content(last.get("content"))
+    found = _content(last.get("content")) if last.get("type", "message") == "message" else None
     if found is None:
         return None
     text, content = found
-    return text, {**request, name: [*messages[:-1], {**last, "content": content}]}
+    return text, {**request, name: [*turns[:-1], {**last, "content": content}]}
 
 
 def _content(content: Any) -> tuple[str, Any] | None:
