@@ -25,6 +25,7 @@ from watchllm_server.cache.index import MemoryIndex
 
 DATA = Path(os.environ.get("WATCHLLM_EVAL_DATA", "../shared/data"))
 COLUMNS = ("text_a", "text_b", "label")
+CURVE = (0.97, 0.96, 0.95, 0.94, 0.93, 0.92, 0.91, 0.90, 0.88, 0.86, 0.84)
 STREAM = 1_500
 LEARNED_FROM = "banking77"
 
@@ -109,6 +110,11 @@ def report_pairs(name: str, found: Scored) -> None:
         (f"ours at {verify.THRESHOLD}, fixed beforehand", found.ours, verify.THRESHOLD),
     ):
         print(f"  {rule:40} {at(found.same, scores, threshold)}")
+    print("  ours from a confidence on, of the same / of the others:")
+    for threshold in CURVE:
+        served = found.ours >= threshold
+        shares = f"{served[found.same].mean():.1%} / {served[~found.same].mean():.2%}"
+        print(f"    {threshold:.2f}  {shares}")
     half = np.arange(len(found.same)) % 2 == 0
     for rule, scores in (
         ("cosine", found.cosine),
@@ -139,7 +145,10 @@ def report_stream(name: str, texts: list[list[str]], decision: Decision) -> None
     random.Random(7).shuffle(texts)
     texts = texts[:STREAM]
     print(f"\n{name}: {len(texts)} requests of {len({i for _, i in texts})} intents")
-    for rule, threshold in (("cosine", 0.90), ("cosine", 0.95), ("ours", verify.THRESHOLD)):
+    for rule, threshold in (
+        ("cosine", 0.85), ("cosine", 0.90), ("cosine", 0.95), ("ours", verify.THRESHOLD),
+        *(("ours", each) for each in CURVE[2:]),
+    ):  # fmt: skip
         index, kept = MemoryIndex(), dict[bytes, tuple[str, str]]()
         hits = wrong = 0
         for number, (text, intent) in enumerate(texts):

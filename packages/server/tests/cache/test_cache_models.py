@@ -6,7 +6,7 @@ import asyncio
 import math
 import shutil
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -26,6 +26,8 @@ from watchllm_server.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    Array = np.ndarray[Any, Any]
 
 
 @pytest.fixture(scope="session")
@@ -69,16 +71,18 @@ def test_the_graph_says_what_the_tensors_say(folder: Path) -> None:
     assert float(found @ plain_vector(tokens)) > 0.97
 
 
-def plain_vector(tokens: list[int]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def plain_vector(tokens: list[int]) -> Array:
     """Return what the one layer computes, written out."""
     given_ = tiny.tensors()
     at = "encoder.layer.0."
 
-    def linear(x: np.ndarray, name: str) -> np.ndarray:  # type: ignore[type-arg]
-        return x @ given_[f"{at}{name}.weight"].T + given_[f"{at}{name}.bias"]
+    def linear(x: Array, name: str) -> Array:
+        found: Array = x @ given_[f"{at}{name}.weight"].T + given_[f"{at}{name}.bias"]
+        return found
 
-    def norm(x: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
-        return (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
+    def norm(x: Array) -> Array:
+        found: Array = (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
+        return found
 
     x = norm(
         given_["embeddings.word_embeddings.weight"][tokens]
@@ -96,7 +100,8 @@ def plain_vector(tokens: list[int]) -> np.ndarray[tuple[int], np.dtype[np.float3
     erf = np.vectorize(math.erf)
     out = linear(inner * (1 + erf(inner / 2**0.5)) / 2, "output.dense")
     mean = norm(x + out).mean(0)
-    return (mean / np.linalg.norm(mean)).astype(np.float32)
+    found: Array = mean / np.linalg.norm(mean)
+    return found
 
 
 def test_a_text_beyond_what_the_model_reads_has_no_vector(folder: Path) -> None:

@@ -119,7 +119,7 @@ def test_parameters_part_scopes(one: dict[str, Any], other: dict[str, Any]) -> N
 
 
 def test_the_same_last_message_after_another_turn_is_another_scope() -> None:
-    """A question such as "And for dogs?" after a talk about cats is never compared with one after a talk of birds."""
+    """A "And for dogs?" after a talk of cats is not compared with one after a talk of birds."""
     first, second = (
         request("openai.chat", "And for dogs?", [{"role": "user", "content": f"Food for {who}"}])
         for who in ("cats", "birds")
