@@ -16,6 +16,7 @@ from watchllm_server import (
     limit_commands,
     price_commands,
     provider_commands,
+    semantic_commands,
 )
 from watchllm_server.cli import COMMANDS
 from watchllm_server.console import HELP, DataDir
@@ -42,6 +43,8 @@ app.add_typer(access_commands.keys, name="keys")
 app.add_typer(provider_commands.providers, name="providers")
 app.add_typer(price_commands.prices, name="prices")
 app.add_typer(limit_commands.limits, name="limits")
+app.add_typer(semantic_commands.models, name="models")
+app.add_typer(semantic_commands.cache, name="cache")
 keeping_commands.add_to(app)
 app.command("export", help=EXPORT_HELP)(export_events)
 app.command("import", help=IMPORT_HELP)(import_events)

@@ -30,21 +30,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-@pytest.fixture(scope="session")
-def source(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """Return a folder with a published model, and the sums of its files."""
-    folder = tmp_path_factory.mktemp("source")
-    return folder, tiny.write_source(folder)
-
-
-@pytest.fixture(scope="session")
-def folder(source: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder that is made from it."""
-    target = tmp_path_factory.mktemp("models") / "made"
-    models.build(source[0], target, source[1])
-    return target
-
-
 @given(text=st.text(max_size=60))
 @settings(deadline=None, max_examples=40)
 def test_a_text_is_a_vector_of_length_one(folder: Path, text: str) -> None:

@@ -1,0 +1,106 @@
+"""The commands `watchllm models` and `watchllm cache`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from watchllm_server.cli import COMMANDS
+from watchllm_server.console import DataDir, say, show, table
+from watchllm_server.settings import load_settings
+
+if TYPE_CHECKING:
+    from watchllm_server.cache.calibrate import Estimate
+
+models = typer.Typer(no_args_is_help=True, help=COMMANDS["models"])
+cache = typer.Typer(no_args_is_help=True, help=COMMANDS["cache"])
+
+_FOLDER = Path("models") / "all-MiniLM-L6-v2"
+_STEPS = tuple(0.80 + n / 100 for n in range(20))
+_WIDTH = 40
+_Model = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="The model's folder. Default: that of the data directory."),
+]
+
+
+@models.command("fetch", help="Fetch the model that tells questions of like meaning, once.")
+def fetch(
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="Take model.safetensors and tokenizer.json."),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make the model's folder from a directory, an installed package, or the model hub."""
+    from watchllm_server.cache import models as files  # noqa: PLC0415 - an extra
+
+    target = load_settings(os.environ, data_dir=data_dir).data_dir / _FOLDER
+    found = source or files.from_package()
+    if found is not None:
+        files.build(found, target)
+    else:
+        say(f"Fetching {files.HUB}: 91 MB.")
+        with tempfile.TemporaryDirectory() as folder:
+            files.download(Path(folder))
+            files.build(Path(folder), target)
+    say(f"The model is in {target}.")
+
+
+@cache.command("evaluate", help="Run pairs of questions of your own through the real decision.")
+def evaluate(
+    pairs: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PAIRS.tsv", help="Lines of two texts and 1 (one answer serves both) or 0."
+        ),
+    ],
+    serve_at: Annotated[
+        float,
+        typer.Option(metavar="RATE", help="Share of different pairs that may be served."),
+    ] = 0.01,
+    model: _Model = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print what would be served rightly and wrongly, at the fixed threshold and at a chosen one.
+
+    That one is chosen on every other pair and measured on the rest: a threshold that is chosen and
+    measured on the same pairs promises too much.
+    """
+    from watchllm_server.cache import evaluate as truth  # noqa: PLC0415 - an extra
+    from watchllm_server.cache.verify import THRESHOLD  # noqa: PLC0415 - likewise
+
+    folder = model or load_settings(os.environ, data_dir=data_dir).data_dir / _FOLDER
+    found = truth.read_pairs(pairs)
+    decision = truth.Decision(folder)
+    judged = [
+        truth.Judged(pair.same, decision.judge(pair.one, pair.other).confidence) for pair in found
+    ]
+    same = sum(pair.same for pair in found)
+    say(f"{same} pairs that one answer serves, {len(found) - same} that it does not.")
+    chosen = truth.threshold_for(judged[::2], serve_at)
+    rows = table("served from", "rightly, of the same", "wrongly, of the others")
+    for name, result in (
+        (f"{THRESHOLD:.3f}, the default", truth.served(judged, THRESHOLD)),
+        (
+            f"{chosen:.3f}, chosen on one half for {serve_at:.1%}",
+            truth.served(judged[1::2], chosen),
+        ),
+    ):
+        rows.add_row(name, _share(result.right), _share(result.wrong))
+    show(rows, "")
+    say("")
+    say("What each confidence serves, of the same (#) and wrongly, of the others (!):")
+    for step in _STEPS:
+        result = truth.served(judged, step)
+        right, wrong = (round(_WIDTH * each.share) for each in (result.right, result.wrong))
+        bar = "!" * wrong + "#" * max(0, right - wrong)
+        say(f"{step:.2f}  {bar:{_WIDTH}}  {result.right.share:6.1%}  {result.wrong.share:7.2%}")
+
+
+def _share(found: Estimate) -> str:
+    return f"{found.share:.2%} ({found.low:.2%} to {found.high:.2%} in 95 of 100 cases)"
