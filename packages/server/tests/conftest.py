@@ -266,3 +266,25 @@ def serve() -> Iterator[Callable[..., Server]]:
 def utc(text: str) -> datetime:
     """Return a time of day in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def model_source(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """Return a folder with a small model as one is published, and the sums of its files."""
+    from tiny_model import write_source  # noqa: PLC0415 - few tests need what it loads
+
+    folder = tmp_path_factory.mktemp("source")
+    return folder, write_source(folder)
+
+
+@pytest.fixture(scope="session")
+def model_folder(
+    model_source: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return the folder that serves, made from that."""
+    from watchllm_server.cache import models  # noqa: PLC0415 - likewise
+
+    source, sums = model_source
+    target = tmp_path_factory.mktemp("models") / "made"
+    models.build(source, target, sums)
+    return target

@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from watchllm_server.cache.calibrate import (
     LEVELS,
@@ -105,7 +105,6 @@ def test_when_hits_begin_to_be_wrong_serving_ends_in_time(later: float) -> None:
         max_size=80,
     )
 )
-@settings(deadline=None)
 def test_the_same_comparisons_decide_the_same(taken: list[Comparison]) -> None:
     """Fed again in their order, comparisons lead to the same evidence and the same threshold."""
     first, second = Calibration(0.01), Calibration(0.01)
@@ -118,7 +117,6 @@ def test_the_same_comparisons_decide_the_same(taken: list[Comparison]) -> None:
 
 
 @given(confidences=st.lists(st.floats(0.5, 1), min_size=1, max_size=60))
-@settings(deadline=None)
 def test_nothing_is_served_on_little_evidence(confidences: list[float]) -> None:
     """Sixty right comparisons cannot show that less than one in a hundred is wrong."""
     calibration = Calibration(0.01)
@@ -198,7 +196,6 @@ def test_the_interval_of_a_share_is_that_of_the_tables(
 
 
 @given(compared=st.floats(0.1, 1e5), share=st.floats(0, 1))
-@settings(deadline=None)
 def test_a_share_is_within_its_interval(compared: float, share: float) -> None:
     """Whatever the sums of weights are, the interval holds the share."""
     found = estimate(share * compared, compared)

@@ -24,14 +24,14 @@ def write(path: Path, *lines: str) -> Path:
 
 
 def test_pairs_of_ones_own_go_through_the_real_decision(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command prints what is served rightly and wrongly, with intervals, and a curve."""
     same = [f"how do i reset it{n}\thow do i reset it{n}\t1\tmore" for n in range(6)]
     other = [f"book a table for {n}\tbook a table for {n + 1}\t0" for n in range(10, 16)]
     pairs = write(tmp_path / "pairs.tsv", "text_a\ttext_b\tlabel", *same, *other)
 
-    assert run(["cache", "evaluate", str(pairs), "--model", str(folder)]) == 0
+    assert run(["cache", "evaluate", str(pairs), "--model", str(model_folder)]) == 0
 
     told = capsys.readouterr().out
     assert "6 pairs that one answer serves, 6 that it does not." in told
@@ -40,9 +40,9 @@ def test_pairs_of_ones_own_go_through_the_real_decision(
     assert "0.99" in told
 
 
-def test_a_decision_is_that_of_a_lookup(folder: Path) -> None:
+def test_a_decision_is_that_of_a_lookup(model_folder: Path) -> None:
     """A veto is a confidence of 0, and so is a text that is too long to be compared."""
-    decision = Decision(folder)
+    decision = Decision(model_folder)
 
     assert decision.judge("book a table for four", "book a table for five").confidence == 0
     assert decision.judge("a " * 300, "a " * 300).confidence == 0
@@ -50,10 +50,10 @@ def test_a_decision_is_that_of_a_lookup(folder: Path) -> None:
 
 
 def test_a_model_of_another_sum_is_not_made(
-    source: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_source: tuple[Path, dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What is not the published model is refused in one sentence, with exit code 2."""
-    told = ["models", "fetch", "--from", str(source[0]), "--data-dir", str(tmp_path)]
+    told = ["models", "fetch", "--from", str(model_source[0]), "--data-dir", str(tmp_path)]
 
     assert run(told) == 2
 

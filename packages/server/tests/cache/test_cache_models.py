@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import pytest
-import tiny
+import tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from watchllm_server.cache import embed, models, verify
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 
 @given(text=st.text(max_size=60))
-@settings(deadline=None, max_examples=40)
-def test_a_text_is_a_vector_of_length_one(folder: Path, text: str) -> None:
+@settings(max_examples=40)
+def test_a_text_is_a_vector_of_length_one(model_folder: Path, text: str) -> None:
     """Any text has a vector of length 1, and the same one each time."""
-    model = MiniLM(folder)
+    model = MiniLM(model_folder)
 
     vector, again = model.embed(text), model.embed(text)
 
@@ -45,20 +45,20 @@ def test_a_text_is_a_vector_of_length_one(folder: Path, text: str) -> None:
     assert np.array_equal(vector, again)
 
 
-def test_the_graph_says_what_the_tensors_say(folder: Path) -> None:
+def test_the_graph_says_what_the_tensors_say(model_folder: Path) -> None:
     """The int8 graph gives what the same sums in plain numpy give, within what int8 loses."""
-    tokens = tiny.tokenizer().encode("how are you?").ids[:7]
+    tokens = tiny_model.tokenizer().encode("how are you?").ids[:7]
 
-    assert tokens[0] == tiny.CLS
+    assert tokens[0] == tiny_model.CLS
     assert tokens[-1] != 0
-    found = MiniLM(folder).vector(tokens)
+    found = MiniLM(model_folder).vector(tokens)
 
     assert float(found @ plain_vector(tokens)) > 0.97
 
 
 def plain_vector(tokens: list[int]) -> Array:
     """Return what the one layer computes, written out."""
-    given_ = tiny.tensors()
+    given_ = tiny_model.tensors()
     at = "encoder.layer.0."
 
     def linear(x: Array, name: str) -> Array:
@@ -89,9 +89,9 @@ def plain_vector(tokens: list[int]) -> Array:
     return found
 
 
-def test_a_text_beyond_what_the_model_reads_has_no_vector(folder: Path) -> None:
+def test_a_text_beyond_what_the_model_reads_has_no_vector(model_folder: Path) -> None:
     """Of a long text not its start stands for it: it has no vector, however long it is."""
-    model = MiniLM(folder)
+    model = MiniLM(model_folder)
 
     assert model.embed("a " * 254) is not None
     assert model.embed("a " * 255) is None
@@ -100,10 +100,12 @@ def test_a_text_beyond_what_the_model_reads_has_no_vector(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [embed.EMBEDDER, embed.VERIFIER, embed.TOKENIZER, embed.SUMS])
-def test_a_damaged_file_is_said_in_one_sentence(folder: Path, tmp_path: Path, name: str) -> None:
+def test_a_damaged_file_is_said_in_one_sentence(
+    model_folder: Path, tmp_path: Path, name: str
+) -> None:
     """A file that was cut, or is gone, is never run: the error names what to do."""
     copy = tmp_path / "copy"
-    shutil.copytree(folder, copy)
+    shutil.copytree(model_folder, copy)
     (copy / name).write_bytes((copy / name).read_bytes()[:-20])
 
     with pytest.raises(ModelError, match="run watchllm models fetch"):
@@ -114,10 +116,12 @@ def test_a_damaged_file_is_said_in_one_sentence(folder: Path, tmp_path: Path, na
         MiniLM(copy)
 
 
-def test_another_model_is_refused(source: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+def test_another_model_is_refused(
+    model_source: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
     """Files with other sums than expected make no folder, nor do files that are missing."""
     with pytest.raises(ModelError, match="SHA-256 differs"):
-        models.build(source[0], tmp_path / "made")
+        models.build(model_source[0], tmp_path / "made")
     with pytest.raises(ModelError, match="has no"):
         models.build(tmp_path, tmp_path / "made")
 
@@ -125,14 +129,14 @@ def test_another_model_is_refused(source: tuple[Path, dict[str, str]], tmp_path:
 
 
 def test_a_folder_is_made_again_in_the_place_of_another(
-    source: tuple[Path, dict[str, str]], tmp_path: Path
+    model_source: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:
     """Fetching again replaces what is there, and leaves nothing else behind."""
     target = tmp_path / "models" / "made"
     target.mkdir(parents=True)
     (target / "old").write_text("old")
 
-    models.build(source[0], target, source[1])
+    models.build(model_source[0], target, model_source[1])
 
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == sorted(
         [embed.EMBEDDER, embed.VERIFIER, embed.TOKENIZER, embed.SUMS]
@@ -140,10 +144,10 @@ def test_a_folder_is_made_again_in_the_place_of_another(
 
 
 def test_a_download_is_kept_only_with_the_right_sum(
-    source: tuple[Path, dict[str, str]], tmp_path: Path
+    model_source: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:
     """What the hub sends is compared before it has its name; what differs is removed."""
-    folder, sums = source
+    folder, sums = model_source
 
     with pytest.raises(ModelError, match="SHA-256 differs"):
         models.download(tmp_path, folder.as_uri())
@@ -216,9 +220,9 @@ def test_an_endpoint_that_answers_something_else_is_an_error(body: bytes) -> Non
         asyncio.run(EndpointEmbedder("m", answering(body)).embed("Hello"))
 
 
-def test_the_verifier_runs_on_what_was_built(folder: Path) -> None:
+def test_the_verifier_runs_on_what_was_built(model_folder: Path) -> None:
     """The network that comes with the package runs, and says the same of a pair each time."""
-    judge = verify.Verifier(folder)
+    judge = verify.Verifier(model_folder)
     tokens = [110, 120, 130]
 
     assert judge.network(tokens, tokens) == judge.network(tokens, tokens)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from watchllm_server.cache import guards, verify
 from watchllm_server.cache.verify import Text, Trees, Verifier, features, joined, moved
@@ -139,7 +139,6 @@ def test_what_the_network_has_not_seen_as_a_whole_it_cannot_agree_to() -> None:
 
 
 @given(one=TEXTS, other=TEXTS, cosine=st.floats(0, 1))
-@settings(deadline=None)
 def test_trees_see_the_same_in_both_directions(one: str, other: str, cosine: float) -> None:
     """The features of two texts do not depend on which was asked first."""
     a, b = guards.read(one), guards.read(other)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-LEVELS: Final = (0.985, 0.975, 0.965, 0.955, 0.945, 0.93, 0.91, 0.89, 0.86, 0.82)
+LEVELS: Final = (0.97, 0.96, 0.95, 0.935, 0.92, 0.91, 0.90, 0.88, 0.86, 0.84)
 """The confidences from which on hits may be served, the strictest first."""
 NEVER: Final = 2.0
 """A threshold that no confidence reaches."""

@@ -70,10 +70,11 @@ class MemoryIndex:
                 self._drop(key)
             part = self._parts.get(scope)
             if part is None:
-                part = self._parts[scope] = _Part(len(vector))
+                part = self._parts[scope] = _Rows(len(vector))
             if part.size != len(vector):
                 return []
             part.add(key, vector)
+            self._parts[scope] = _grown(part)
             self._where[key] = scope
             gone = []
             while len(self._where) > self._max:
@@ -104,87 +105,125 @@ class MemoryIndex:
         scope = self._where.pop(key)
         part = self._parts[scope]
         part.remove(key)
-        if not part.places:
+        if not len(part):
             del self._parts[scope]
 
 
-class _Part:
-    """The questions of one scope: rows of int8, and a graph of neighbours beside many of them."""
+class _Part(Protocol):
+    """The questions of one scope."""
+
+    size: int
+
+    def __len__(self) -> int: ...
+
+    def add(self, key: bytes, vector: Vector) -> None: ...
+
+    def remove(self, key: bytes) -> None: ...
+
+    def nearest(self, vector: Vector, most: int) -> list[Near]: ...
+
+
+class _Rows:
+    """A few questions: each is compared."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.places: dict[bytes, int] = {}
         self._keys: list[bytes] = []
+        self._places: dict[bytes, int] = {}
         self._rows: Array = np.zeros((_FIRST, size), np.int8)
         self._scales: Array = np.zeros(_FIRST, np.float32)
-        self._graph: Any = None
-        self._labels = count()
-        self._named: dict[int, bytes] = {}
-        self._label: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
     def add(self, key: bytes, vector: Vector) -> None:
         place = len(self._keys)
         if place == len(self._rows):
             self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
             self._scales = np.concatenate([self._scales, np.zeros_like(self._scales)])
-        scale = max(float(np.abs(vector).max()), 1e-9) / _STEPS
-        self._rows[place] = np.round(vector / scale)
-        self._scales[place] = scale
+        self._scales[place] = _scale(vector)
+        self._rows[place] = _bytes(vector)
         self._keys.append(key)
-        self.places[key] = place
-        if self._graph is not None:
-            self._link(key, place)
-        elif len(self._keys) > _MANY:
-            self._graph = _graph(self.size)
-            if self._graph is not None:
-                for each, at in self.places.items():
-                    self._link(each, at)
+        self._places[key] = place
 
     def remove(self, key: bytes) -> None:
         """Take a row out, and put the last into its place."""
-        place, last = self.places.pop(key), len(self._keys) - 1
+        place, last = self._places.pop(key), len(self._keys) - 1
         moved = self._keys.pop()
         if place != last:
             self._rows[place] = self._rows[last]
             self._scales[place] = self._scales[last]
             self._keys[place] = moved
-            self.places[moved] = place
-        if self._graph is not None:
-            label = self._label.pop(key)
-            del self._named[label]
-            self._graph.remove(label)
+            self._places[moved] = place
 
     def nearest(self, vector: Vector, most: int) -> list[Near]:
-        """Return the nearest first; what the graph proposes is measured like the rest."""
-        if self._graph is None:
-            places: Array = np.arange(len(self._keys))
-        else:
-            found = self._graph.search(_bytes(vector), 4 * most).keys
-            named = (self._named.get(int(label)) for label in found)
-            places = np.array([self.places[key] for key in named if key is not None], int)
-        cosines = (self._rows[places].astype(np.float32) @ vector) * self._scales[places]
+        count_ = len(self._keys)
+        cosines = (self._rows[:count_].astype(np.float32) @ vector) * self._scales[:count_]
         order = np.argsort(-cosines)[:most]
-        return [Near(self._keys[int(places[n])], float(cosines[n])) for n in order]
+        return [Near(self._keys[int(place)], float(cosines[place])) for place in order]
 
-    def _link(self, key: bytes, place: int) -> None:
+    def rows(self) -> Iterable[tuple[bytes, Array]]:
+        """Return the keys with their vectors in int8."""
+        return zip(self._keys, self._rows[: len(self._keys)], strict=True)
+
+
+class _Graph:
+    """Many questions: a graph of neighbours, which compares with a few hundred."""
+
+    def __init__(self, graph: Any, rows: _Rows) -> None:
+        self.size = rows.size
+        self._graph = graph
+        self._labels = count()
+        self._keys: dict[int, bytes] = {}
+        self._label: dict[bytes, int] = {}
+        for key, row in rows.rows():
+            self._link(key, row)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def add(self, key: bytes, vector: Vector) -> None:
+        self._link(key, _bytes(vector))
+
+    def remove(self, key: bytes) -> None:
+        label = self._label.pop(key)
+        del self._keys[label]
+        self._graph.remove(label)
+
+    def nearest(self, vector: Vector, most: int) -> list[Near]:
+        found = self._graph.search(_bytes(vector), most)
+        return [
+            Near(self._keys[int(label)], 1.0 - float(distance))
+            for label, distance in zip(found.keys, found.distances, strict=True)
+            if int(label) in self._keys
+        ]
+
+    def _link(self, key: bytes, row: Array) -> None:
         label = next(self._labels)
-        self._named[label] = key
+        self._keys[label] = key
         self._label[key] = label
-        self._graph.add(label, self._rows[place])
+        self._graph.add(label, row)
 
 
-def _bytes(vector: Vector) -> Array:
-    found: Array = np.round(vector / (max(float(np.abs(vector).max()), 1e-9) / _STEPS))
-    return found.astype(np.int8)
-
-
-def _graph(size: int) -> Any:
-    """Return an empty graph of neighbours, or None where the package for it is missing."""
+def _grown(part: _Part) -> _Part:
+    """Return a part in the form that suits its length."""
+    if not isinstance(part, _Rows) or len(part) <= _MANY:
+        return part
     try:
         from usearch.index import Index as Graph  # noqa: PLC0415 - an extra
     except ImportError:
-        return None
-    return Graph(
-        ndim=size, metric="cos", dtype="i8",
+        return part
+    graph = Graph(
+        ndim=part.size, metric="cos", dtype="i8",
         connectivity=16, expansion_add=64, expansion_search=64,
     )  # fmt: skip
+    return _Graph(graph, part)
+
+
+def _scale(vector: Vector) -> float:
+    return max(float(np.abs(vector).max()), 1e-9) / _STEPS
+
+
+def _bytes(vector: Vector) -> Array:
+    found: Array = np.round(vector / _scale(vector))
+    return found.astype(np.int8)

@@ -30,7 +30,7 @@ MAX_TOKENS: Final = 64
 """Of a pair, as the network reads it; of longer ones it reads the beginnings."""
 LEAST_COSINE: Final = 0.75
 """Below it, two texts are not compared: what they have in common is a subject."""
-THRESHOLD: Final = 0.955
+THRESHOLD: Final = 0.935
 """The confidence from which on a hit would be served by one who has measured nothing."""
 VETOES: Final = frozenset({"numbers", "dates", "units", "opposites", "direction", "quoted", "code"})
 """Conflicts that refuse a hit whatever else speaks for it; the other guards are weighed."""
