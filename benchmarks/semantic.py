@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import curves
 import numpy as np
 from watchllm_server.cache import calibrate, verify
 from watchllm_server.cache.evaluate import Decision
@@ -74,7 +75,7 @@ def at(same: np.ndarray, scores: np.ndarray, threshold: float) -> str:
 def threshold_for(same: np.ndarray, scores: np.ndarray, share: float) -> float:
     """Return the lowest threshold at which no more than a share of the others is served."""
     others = np.sort(scores[~same])[::-1]
-    return float(np.nextafter(others[int(share * len(others))], 2))
+    return max(float(np.nextafter(others[int(share * len(others))], 2)), calibrate.LEVELS[-1])
 
 
 def report_pairs(name: str, found: Scored) -> None:
@@ -114,6 +115,26 @@ def report_pairs(name: str, found: Scored) -> None:
         ]
         label = f"{rule}, best at 0.5 / 1 / 3 % (optimistic)"
         print(f"  {label:40} " + " / ".join(f"{share:.1%}" for share in best))
+
+
+def curves_of(found: Scored) -> dict[str, list[tuple[float, float]]]:
+    """Return, for each rule, the shares of the others and of the same served from each score on."""
+    rules = {
+        "cosine": found.cosine,
+        "and vetoes": np.where(found.vetoed, 0, found.cosine),
+        "ours": found.ours,
+    }
+    drawn = {}
+    for name, scores in rules.items():
+        steps = np.linspace(1.0, 0.75, 251)
+        drawn[name] = [
+            (
+                float((scores[~found.same] >= step).mean()),
+                float((scores[found.same] >= step).mean()),
+            )
+            for step in steps
+        ]
+    return drawn
 
 
 def stream_of(name: str, texts: list[list[str]]) -> list[list[str]]:
@@ -208,6 +229,26 @@ def report_online(name: str, texts: list[list[str]], decision: Decision) -> None
         )
 
 
+def report_collisions(found: list[list[str]], decision: Decision) -> None:
+    """Print how often a question that was built to be taken for another is."""
+    texts = list(dict.fromkeys(row[0] for row in found))[:400]
+    victims, attacks = texts[::2], texts[1::2]
+    built = {
+        "another question before it": lambda victim, attack: f"{attack} {victim}",
+        "another question after it": lambda victim, attack: f"{victim} {attack}",
+        "it three times, then another": lambda victim, attack: f"{victim} " * 3 + attack,
+    }
+    print("\nBuilt to collide, accepted of those tried (cosine 0.90 / ours):")
+    for name, build in built.items():
+        verdicts = [
+            decision.judge(build(victim, attack), victim)
+            for victim, attack in zip(victims, attacks, strict=False)
+        ]
+        alike = sum(verdict.cosine >= 0.90 for verdict in verdicts)
+        ours = sum(verdict.confidence >= verify.THRESHOLD for verdict in verdicts)
+        print(f"  {name:40} {alike} / {ours} of {len(verdicts)}")
+
+
 def report_cost(folder: Path, found: list[list[str]]) -> None:
     """Print what a lookup costs."""
     decision = Decision(folder)
@@ -232,6 +273,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--most", type=int, default=4_000, help="pairs of a file at most")
+    parser.add_argument("--svg", type=Path, help="draw the curves of the pairs into this file")
     given = parser.parse_args()
     files = sorted(DATA.glob("*.tsv")) if DATA.is_dir() else []
     if not files:
@@ -239,17 +281,23 @@ def main() -> int:
         return 0
     decision = Decision(given.model)
     pairs: list[list[str]] = []
+    charts: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for path in files:
         columns, found = rows(path)
         random.Random(7).shuffle(found)
         if tuple(columns[:3]) == COLUMNS:
             pairs = found[: given.most]
-            report_pairs(path.stem, scored(pairs, decision))
+            result = scored(pairs, decision)
+            report_pairs(path.stem, result)
+            charts[path.stem] = curves_of(result)
         elif columns == ["text", "intent"]:
             texts = stream_of(path.stem, found)
             report_stream(path.stem, texts, decision)
             report_online(path.stem, texts, decision)
+    if given.svg:
+        curves.draw(given.svg, charts)
     if pairs:
+        report_collisions(pairs, decision)
         report_cost(given.model, pairs)
     return 0
 

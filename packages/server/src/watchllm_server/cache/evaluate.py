@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from watchllm_server.cache.calibrate import Estimate, estimate
+from watchllm_server.cache.calibrate import LEVELS, Estimate, estimate
 from watchllm_server.cache.embed import MiniLM
 from watchllm_server.cache.verify import LEAST_COSINE, Verdict, Verifier
 from watchllm_server.errors import StartError
@@ -106,8 +106,11 @@ def served(judged: Sequence[Judged], threshold: float) -> Served:
 
 
 def threshold_for(judged: Iterable[Judged], rate: float) -> float:
-    """Return the lowest confidence from which on no more than a share of the others is served."""
+    """Return the lowest confidence from which on no more than a share of the others is served.
+
+    It is none below the lowest that is ever served.
+    """
     others = sorted((each.confidence for each in judged if not each.same), reverse=True)
     allowed = int(rate * len(others))
     refused = others[allowed] if allowed < len(others) else 0.0
-    return refused + 1e-9
+    return max(refused + 1e-9, LEVELS[-1])
