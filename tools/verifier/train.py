@@ -1,9 +1,9 @@
 """Train the verifier's network: the first layers of the embedding model, reading two texts at once.
 
-    python tools/verifier/train.py MODELS DATA OUT [--layers 3] [--epochs 2] [--fold 0]
+    python tools/verifier/train.py SOURCE MODEL DATA OUT [--layers 6] [--epochs 2] [--fold 0]
 
-MODELS holds model.safetensors and tokenizer.json of all-MiniLM-L6-v2, DATA the public data (see
-pairs.py). Writes OUT/verifier.npz, in int8. Needs torch, which nothing else here does. The pairs of
+SOURCE holds model.safetensors of all-MiniLM-L6-v2, MODEL is what `watchllm models fetch` makes of
+it, DATA holds the public data (see pairs.py). Writes OUT/verifier.npz, in int8. Needs torch, which nothing else here does. The pairs of
 one fold are left out: they choose how the decision weighs what the network says (see fit.py).
 """
 
@@ -150,10 +150,11 @@ def batches(rows: list[tuple[list[int], list[int], int]], random_: random.Random
 def main() -> None:
     """Train and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", type=Path)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("model", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -161,10 +162,10 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     torch.manual_seed(7)
     random_ = random.Random(7)
-    tokenizer = Tokenizer.from_file(str(given.models / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(given.model / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    embedder = embed.MiniLM(given.models)
+    embedder = embed.MiniLM(given.model)
     found = pairs.all_pairs(given.data, lambda texts: np.stack([embedder.embed(t) for t in texts]))
     rows = [
         (tokenizer.encode(p.one, add_special_tokens=False).ids,
@@ -174,7 +175,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "pairs.json").write_text(json.dumps(found))
     print(f"{len(found)} pairs, {len(rows)} to learn from", flush=True)
-    model = Verifier(minilm.read_tensors(given.models / "model.safetensors"), given.layers)
+    model = Verifier(minilm.read_tensors(given.source / "model.safetensors"), given.layers)
     head = [p for name, p in model.named_parameters() if name.startswith(("inner", "outer"))]
     rest = [p for name, p in model.named_parameters() if not name.startswith(("inner", "outer"))]
     optimiser = torch.optim.AdamW([{"params": rest, "lr": RATE}, {"params": head, "lr": HEAD_RATE}])

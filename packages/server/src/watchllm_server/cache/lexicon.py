@@ -59,37 +59,14 @@ UNITS: Final[dict[str, str]] = {
     word: group.split()[0] for group in _UNITS.split("|") for word in group.split()
 }
 
+_NEGATED = ("ca", "do", "does", "did", "is", "are", "was", "were", "wo", "would", "should", "could",
+            "have", "has", "had")  # fmt: skip
 NEGATIONS: Final = frozenset(
-    [
-        "not",
-        "no",
-        "never",
-        "none",
-        "nobody",
-        "nothing",
-        "neither",
-        "nor",
-        "without",
-        "cannot",
-        "cant",
-        "dont",
-        "doesnt",
-        "didnt",
-        "isnt",
-        "arent",
-        "wasnt",
-        "werent",
-        "wont",
-        "wouldnt",
-        "shouldnt",
-        "couldnt",
-        "havent",
-        "hasnt",
-        "hadnt",
-        "unable",
-        "hardly",
-        "except",
-    ]
+    {
+        *("not", "no", "never", "none", "nobody", "nothing", "neither", "nor"),
+        *("without", "cannot", "unable", "hardly", "except"),
+        *(f"{verb}nt" for verb in _NEGATED),  # as many write it; with an apostrophe, guards tells
+    }
 )
 
 _ANTONYMS: Final = (
@@ -136,109 +113,27 @@ ANTONYMS: Final[frozenset[tuple[str, str]]] = frozenset(
     for left, right in (words.split("/") for words in _ANTONYMS.split())
     for pair in ((left, right), (right, left))
 )
-PREFIXES: Final = ("un", "in", "im", "ir", "il", "dis", "non", "mis", "de", "anti")
+PREFIXES: Final = (
+    "un",
+    "in",
+    "im",
+    "ir",
+    "il",
+    "dis",
+    "non",
+    "mis",
+    "de",
+    "anti",
+)  # codespell:ignore mis
 
-COMMON: Final = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "to",
-        "in",
-        "on",
-        "at",
-        "for",
-        "from",
-        "by",
-        "with",
-        "about",
-        "into",
-        "as",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "being",
-        "am",
-        "do",
-        "does",
-        "did",
-        "doing",
-        "done",
-        "have",
-        "has",
-        "had",
-        "having",
-        "i",
-        "me",
-        "my",
-        "mine",
-        "we",
-        "us",
-        "our",
-        "you",
-        "your",
-        "he",
-        "she",
-        "it",
-        "its",
-        "they",
-        "them",
-        "their",
-        "this",
-        "that",
-        "these",
-        "those",
-        "there",
-        "here",
-        "what",
-        "which",
-        "who",
-        "whom",
-        "whose",
-        "when",
-        "where",
-        "why",
-        "how",
-        "and",
-        "or",
-        "but",
-        "if",
-        "then",
-        "so",
-        "than",
-        "too",
-        "very",
-        "can",
-        "could",
-        "will",
-        "would",
-        "shall",
-        "should",
-        "may",
-        "might",
-        "must",
-        "just",
-        "also",
-        "please",
-        "any",
-        "some",
-        "way",
-        "get",
-        "got",
-        "make",
-        "s",
-        "t",
-        "m",
-        "re",
-        "ve",
-        "ll",
-        "d",
-    ]
+_COMMON = (
+    "a an the of to in on at for from by with about into as is are was were be been being am"
+    " do does did doing done have has had having i me my mine we us our you your he she it"
+    " its they them their this that these those there here what which who whom whose when"
+    " where why how and or but if then so than too very can could will would shall should may"
+    " might must just also please any some way get got make s t m re ve ll d"
 )
+COMMON: Final = frozenset(_COMMON.split())
 QUESTIONS: Final = frozenset(
     ["what", "which", "who", "whom", "whose", "when", "where", "why", "how"]
 )
