@@ -113,18 +113,7 @@ ANTONYMS: Final[frozenset[tuple[str, str]]] = frozenset(
     for left, right in (words.split("/") for words in _ANTONYMS.split())
     for pair in ((left, right), (right, left))
 )
-PREFIXES: Final = (
-    "un",
-    "in",
-    "im",
-    "ir",
-    "il",
-    "dis",
-    "non",
-    "mis",
-    "de",
-    "anti",
-)  # codespell:ignore mis
+PREFIXES: Final = ("un", "in", "im", "ir", "il", "dis", "non", "mis", "de", "anti")
 
 _COMMON = (
     "a an the of to in on at for from by with about into as is are was were be been being am"
@@ -134,28 +123,8 @@ _COMMON = (
     " might must just also please any some way get got make s t m re ve ll d"
 )
 COMMON: Final = frozenset(_COMMON.split())
-QUESTIONS: Final = frozenset(
-    ["what", "which", "who", "whom", "whose", "when", "where", "why", "how"]
-)
+_QUESTIONS = "what which who whom whose when where why how"
+QUESTIONS: Final = frozenset(_QUESTIONS.split())
 # A word after one of these has the role that the word names: swapped roles, another question.
-ROLES: Final = frozenset(
-    [
-        "from",
-        "to",
-        "than",
-        "before",
-        "after",
-        "into",
-        "over",
-        "under",
-        "with",
-        "by",
-        "against",
-        "versus",
-        "vs",
-        "of",
-        "onto",
-        "until",
-        "for",
-    ]
-)
+_ROLES = "from to than before after into over under with by against versus vs of onto until for"
+ROLES: Final = frozenset(_ROLES.split())
