@@ -53,9 +53,9 @@ def chart(title: str, curves: Mapping[str, Curve], top: float) -> list[str]:
 
 def draw(path: Path, charts: Mapping[str, Mapping[str, Curve]]) -> None:
     """Write a picture with a chart for each file of pairs: y is the share served rightly."""
+    box = f'viewBox="0 0 {WIDTH} {HEIGHT * len(charts)}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT * len(charts)}" '
-        'font-family="sans-serif" font-size="11">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {box} font-family="sans-serif" font-size="11">',
         '<rect width="100%" height="100%" fill="white"/>',
     ]
     for number, (title, curves) in enumerate(charts.items()):
