@@ -29,13 +29,15 @@ def request(shape: str, text: Any, turns: Any = (), **more: Any) -> dict[str, An
     return {"model": "m", name: [*turns, {"role": "user", "content": text}], **more}
 
 
-def asked(shape: str, found: dict[str, Any], **where: str) -> Question | None:
+def asked(shape: str, found: dict[str, Any], **where: Any) -> Question | None:
     """Return the question of a request."""
-    at = {"project": "p", "namespace": "", "provider": "openai", **where}
+    at: dict[str, Any] = {
+        "project": "p", "namespace": "", "provider": "openai", "headers": (), "query": "", **where,
+    }  # fmt: skip
     return question_of(shape=shape, request=found, **at)
 
 
-def scope(shape: str, found: dict[str, Any], **where: str) -> bytes:
+def scope(shape: str, found: dict[str, Any], **where: Any) -> bytes:
     """Return the scope of a request that has one."""
     question = asked(shape, found, **where)
 
@@ -67,12 +69,21 @@ def test_requests_share_a_scope_when_all_but_the_last_text_is_equal(
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("part", ["project", "namespace", "provider"])
-def test_what_is_outside_of_the_request_parts_scopes(shape: str, part: str) -> None:
-    """Projects, namespaces and providers never meet."""
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"project": "other"},
+        {"namespace": "other"},
+        {"provider": "other"},
+        {"query": "api-version=2"},
+        {"headers": [("anthropic-beta", "other")]},
+    ],
+)
+def test_what_is_outside_of_the_body_parts_scopes(shape: str, other: dict[str, Any]) -> None:
+    """Projects, namespaces and providers never meet, nor do what headers and queries ask for."""
     found = request(shape, "How are you?")
 
-    assert scope(shape, found) != scope(shape, found, **{part: "other"})
+    assert scope(shape, found) != scope(shape, found, **other)
 
 
 def test_shapes_never_meet() -> None:

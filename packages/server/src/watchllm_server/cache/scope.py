@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from watchllm_server.cache.key import is_repeatable, request_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _TEXT_PARTS: Final = frozenset({"text", "input_text"})
 # Stands where the text was. No request of which the scope is asked has an object there.
@@ -35,11 +35,18 @@ class Question(NamedTuple):
 
 
 def question_of(
-    *, project: str, namespace: str, provider: str, shape: str, request: dict[str, Any]
+    *,
+    project: str,
+    namespace: str,
+    provider: str,
+    shape: str,
+    request: dict[str, Any],
+    headers: Iterable[tuple[str, str]],
+    query: str,
 ) -> Question | None:
     """Return the question of a request, or None where only an equal request has the same answer.
 
-    That is where the last turn is not the user's or has no text, and where the answer does not
+    All is given as to `request_key`, and counts like there. There is no question where the last turn is not the user's or has no text, and where the answer does not
     depend on the request alone. Raises RecursionError as `request_key` does.
     """
     found = _parted(shape, request)
@@ -49,7 +56,13 @@ def question_of(
     if not text.strip() or not _is_written(text):
         return None
     key = request_key(
-        project=project, namespace=namespace, provider=provider, shape=shape, request=rest
+        project=project,
+        namespace=namespace,
+        provider=provider,
+        shape=shape,
+        request=rest,
+        headers=headers,
+        query=query,
     )
     return Question(hashlib.sha256(b"scope" + key).digest(), text)
 
