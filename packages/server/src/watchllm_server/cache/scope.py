@@ -46,8 +46,9 @@ def question_of(
 ) -> Question | None:
     """Return the question of a request, or None where only an equal request has the same answer.
 
-    All is given as to `request_key`, and counts like there. There is no question where the last turn is not the user's or has no text, and where the answer does not
-    depend on the request alone. Raises RecursionError as `request_key` does.
+    All is given as to `request_key`, and counts like there. There is no question where the last
+    turn is not the user's or has no text, and where the answer does not depend on the request
+    alone. Raises RecursionError as `request_key` does.
     """
     found = _parted(shape, request)
     if found is None or not is_repeatable(request):
