@@ -74,7 +74,12 @@ def main() -> None:
 
 
 def network(session: object, one: list[int], other: list[int]) -> float:
-    """Ask the network, as the verifier does."""
+    """Ask the network in both orders, as the verifier does of what may be served."""
+    return (in_order(session, one, other) + in_order(session, other, one)) / 2
+
+
+def in_order(session: object, one: list[int], other: list[int]) -> float:
+    """Ask the network."""
     ids, sides = verify.joined(one[1:-1], other[1:-1], verify.MAX_TOKENS)
     return float(
         session.run(None, {"input_ids": np.array([ids]), "sides": np.array([sides])})[0][0, 0]

@@ -131,6 +131,24 @@ def test_the_network_moves_the_decision() -> None:
     assert Sure(-9.0).judge(*pair, 0.97).confidence < verify.THRESHOLD
 
 
+def test_a_pair_that_may_be_served_is_read_in_both_orders() -> None:
+    """What may be a hit is read twice, so that it does not matter which was asked first."""
+
+    class Ordered(Sure):
+        def network(self, one: list[int], other: list[int]) -> float:
+            self.asked += 1
+            return 3.0 if one < other else 1.0
+
+    one, other = text("How do I reset my password?"), text("How might I change a password?")
+    judge = Ordered()
+
+    verdict, turned = judge.judge(one, other, 0.97), judge.judge(other, one, 0.97)
+
+    assert judge.asked == 4
+    assert verdict.network == turned.network == 2.0
+    assert verdict.confidence == turned.confidence
+
+
 def test_what_the_network_has_not_seen_as_a_whole_it_cannot_agree_to() -> None:
     """Of long texts it reads the beginnings: it may object, and no agreement makes a hit."""
     long = text("how do i reset my password " * 12)
