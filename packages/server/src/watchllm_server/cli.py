@@ -20,7 +20,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "prices": "List, search and set the prices of models, and say where one comes from.",
     "limits": "List and set what calls through the gateway may use: requests, tokens, dollars.",
     "models": "Fetch the model of the cache that compares questions by their meaning.",
-    "cache": "Try the semantic cache on pairs of questions of your own.",
+    "cache": "Try the semantic cache on questions and on past calls of your own.",
     "export": "Write a project's events to a file, while the server runs.",
     "import": "Send the events of a file of JSON lines to a server.",
 }

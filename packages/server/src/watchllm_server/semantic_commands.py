@@ -26,6 +26,7 @@ cache = typer.Typer(no_args_is_help=True, help=COMMANDS["cache"])
 _FOLDER = Path("models") / "all-MiniLM-L6-v2"
 _STEPS = tuple(0.80 + n / 100 for n in range(20))
 _WIDTH = 40
+_SHOWN = 70
 _Model = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="The model's folder. Default: that of the data directory."),
@@ -106,6 +107,48 @@ def evaluate(
         right, wrong = (round(_WIDTH * each.share) for each in (result.right, result.wrong))
         bar = "!" * wrong + "#" * max(0, right - wrong)
         say(f"{step:.2f}  {bar:{_WIDTH}}  {result.right.share:6.1%}  {result.wrong.share:7.2%}")
+
+
+@cache.command("simulate", help="Say what the cache would have saved and risked on past calls.")
+def simulate(
+    events: Annotated[
+        Path, typer.Argument(metavar="LOG.jsonl", help="Events, as watchllm export writes them.")
+    ],
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Confidence from which on answers are served. Default: the fixed one."),
+    ] = None,
+    model: _Model = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Replay exported events and print what would have been served, saved and wrong."""
+    with _extra():
+        from watchllm_server.cache import evaluate as truth  # noqa: PLC0415 - an extra
+        from watchllm_server.cache import simulate as past  # noqa: PLC0415 - likewise
+        from watchllm_server.cache.verify import THRESHOLD  # noqa: PLC0415 - likewise
+
+    folder = model or load_settings(os.environ, data_dir=data_dir).data_dir / _FOLDER
+    served_from = THRESHOLD if threshold is None else threshold
+    found = past.replay(past.read_calls(events), truth.Decision(folder), served_from)
+    say(f"{found.calls} answered calls, which cost {found.cost:.4f} dollars.")
+    rows = table("served", "calls", "saved (dollars)")
+    rows.add_row("an equal request came again", str(found.equal), f"{found.equal_saved:.4f}")
+    rows.add_row(
+        f"another wording, from {served_from:.3f} on", str(found.alike), f"{found.alike_saved:.4f}"
+    )
+    show(rows, "")
+    if found.alike:
+        say(
+            f"Of {found.compared} answers to another wording that could be compared,"
+            f" {found.different} differ from what was answered: {_share(found.error)}."
+        )
+    for doubt in found.doubts:
+        say(f"  {doubt.confidence:.3f}  {_line(doubt.asked)}  <-  {_line(doubt.stored)}")
+
+
+def _line(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= _SHOWN else f"{plain[:_SHOWN]}…"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from watchllm_server.cache import guards
 from watchllm_server.errors import ModelError
 
 if TYPE_CHECKING:
-    from watchllm_server.cache.embed import Embedder
+    from watchllm_server.cache.embed import Embedder, Vector
 
 _ALIKE: Final = 0.90
 # What must not differ between two wordings of one answer.
@@ -22,22 +22,33 @@ def plain(answer: str) -> str:
     return " ".join(text.replace("*", "").replace("`", "").split()).strip(" .!?\"'")
 
 
-async def same(one: str, other: str, embedder: Embedder) -> bool | None:
-    """Return whether two answers say the same, None where that cannot be told.
+def same_words(one: str, other: str) -> bool | None:
+    """Return whether the words of two answers say the same; None where only their meaning tells.
 
-    They do when they are equal but for what a model varies, or when their vectors have a cosine of
-    0.9 and no number, date, unit, quotation, code or opposite of one conflicts with the other. This
-    errs on the side of "another": what it says of a hit is then rather too bad than too good.
+    They do when they are equal but for what a model varies, and do not when a number, date, unit,
+    quotation, code or opposite of one conflicts with the other.
     """
     if one == other or plain(one) == plain(other):
         return True
     conflicts = guards.compare(guards.read(one), guards.read(other)).conflicts()
-    if not _STRICT.isdisjoint(conflicts):
-        return False
+    return None if _STRICT.isdisjoint(conflicts) else False
+
+
+def same_meaning(one: Vector, other: Vector) -> bool:
+    """Return whether two answers whose words leave it open say the same: by a cosine of 0.9."""
+    return float(one @ other) >= _ALIKE
+
+
+async def same(one: str, other: str, embedder: Embedder) -> bool | None:
+    """Return whether two answers say the same, None where that cannot be told.
+
+    This errs on the side of "another": a hit is then called rather too bad than too good.
+    """
+    told = same_words(one, other)
+    if told is not None:
+        return told
     try:
         left, right = await embedder.embed(one), await embedder.embed(other)
     except ModelError:
         return None
-    if left is None or right is None:
-        return None
-    return float(left @ right) >= _ALIKE
+    return None if left is None or right is None else same_meaning(left, right)
