@@ -15,83 +15,22 @@ import pytest
 from conftest import prompt_call
 from hypothesis import given
 from hypothesis import strategies as st
+from journals import SEAL, Shelf, files, journal_in, line, sealed
 from watchllm_server.clock import SystemClock
-from watchllm_server.errors import MetadataUnavailableError, Problem
-from watchllm_server.gateway.journal import Journal
 from watchllm_server.gateway.lines import Lines
 from watchllm_server.ingest.commit import GroupCommit
 from watchllm_server.query.events import page_of_events
 from watchllm_server.query.filter import Filter
-from watchllm_server.redaction import redaction_of
 from watchllm_server.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
     from pathlib import Path
 
-    from watchllm_server.gateway.journal import Commit
-    from watchllm_server.metadata import Erasure
     from watchllm_server.pricing import Prices
     from watchllm_server.redaction import Redaction
     from watchllm_server.rows import Row
     from watchllm_server.store.embedded import EmbeddedStore
-
-_PLENTY = 100_000_000
-SEAL = Secret(b"of the tests").seal("journal")
-
-
-def known() -> dict[str, Redaction | None]:
-    """Return the one project there is, in whose events nothing is replaced."""
-    return {"p": None}
-
-
-def journal_in(folder: Path, commit: Commit, **fields: Any) -> Journal:
-    """Return a journal, by default with room for all and with one project."""
-    told: dict[str, Any] = {
-        "capacity": _PLENTY,
-        "seal": SEAL,
-        "redactions": known,
-        "erasures": none,
-    }
-    return Journal(folder, commit, **(told | fields))
-
-
-def none(since: datetime) -> list[Erasure]:
-    """Return that nothing was erased."""
-    return []
-
-
-class Shelf:
-    """What takes rows, unless it is away or they have an id that it never takes."""
-
-    def __init__(self) -> None:
-        self.ids: list[str] = []
-        self.away = False
-        self.refused: set[str] = set()
-        self.asked = 0
-
-    async def add(self, rows: Sequence[Row], size: int, redaction: Redaction | None = None) -> None:
-        self.asked += 1
-        ids = [row.event_id for row in rows]
-        if self.away or self.refused.intersection(ids):
-            raise Problem(503, "store_unavailable", "Not now.", retry_after=1)
-        self.ids += ids
-
-
-def line(event_id: str, **fields: Any) -> bytes:
-    """Return the line of an event."""
-    return json.dumps(prompt_call(event_id=event_id, project_id="p", **fields)).encode()
-
-
-def sealed(*events: bytes) -> bytes:
-    """Return what a file holds of events."""
-    return b"".join(map(Lines(SEAL).close, events))
-
-
-def files(folder: Path) -> list[str]:
-    """Return the names of the files that wait."""
-    return sorted(path.name for path in folder.iterdir())
 
 
 def test_what_is_written_is_handed_over_once_and_removed(tmp_path: Path) -> None:
@@ -468,40 +407,3 @@ def test_a_large_backlog_takes_little_memory(tmp_path: Path) -> None:
 
     assert len(shelf.ids) == 160
     assert peak < 12_000_000
-
-
-def test_events_are_redacted_as_their_project_says(tmp_path: Path) -> None:
-    """Events go with the redaction of their project, and nowhere when that is no more."""
-    taken: list[tuple[str, Redaction | None]] = []
-
-    class Noted:
-        async def add(
-            self, rows: Sequence[Row], size: int, redaction: Redaction | None = None
-        ) -> None:
-            taken.extend((row.event_id, redaction) for row in rows)
-
-    on = redaction_of("on")
-    journal = journal_in(tmp_path, Noted(), redactions=lambda: {"open": None, "shut": on})
-    for number, project in enumerate(["open", "shut", "gone", "open"]):
-        event = prompt_call(event_id=f"e{number}", project_id=project)
-        journal.append(json.dumps(event).encode())
-
-    assert asyncio.run(journal.hand_over())
-    assert on is not None
-    assert sorted(taken, key=lambda each: each[0]) == [("e0", None), ("e1", on), ("e3", None)]
-    assert files(tmp_path) == []
-
-
-def test_events_wait_while_nobody_knows_how_to_redact_them(tmp_path: Path) -> None:
-    """When the database of projects is away, nothing is stored and nothing is lost."""
-
-    def away() -> dict[str, Redaction | None]:
-        raise MetadataUnavailableError("It is away.")
-
-    shelf = Shelf()
-    journal = journal_in(tmp_path, shelf, capacity=_PLENTY, redactions=away)
-    journal.append(line("e1"))
-
-    assert not asyncio.run(journal.hand_over())
-    assert asyncio.run(journal_in(tmp_path, shelf).hand_over())
-    assert shelf.ids == ["e1"]
