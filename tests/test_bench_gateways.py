@@ -15,15 +15,15 @@ PEERS = Path(__file__).parent.parent / "benchmarks" / "peers"
 sys.path.append(str(PEERS))
 
 import compare  # noqa: E402 - scripts of a directory
-from gateways import bare, measure, watchllm  # noqa: E402
-from gateways.gateway import Gateway, words  # noqa: E402
-from gateways.litellm import LiteLLM  # noqa: E402
-from gateways.measure import ROWS, Extent, added  # noqa: E402
-from gateways.portkey import PINNED, Portkey  # noqa: E402
-from gateways.report import LOADS, rows  # noqa: E402
-from gateways.run import gateways  # noqa: E402
-from servers import process  # noqa: E402
-from servers.process import Running, free_port  # noqa: E402
+from gateways import bare, measure, watchllm  # noqa: E402 - likewise
+from gateways.gateway import Gateway, words  # noqa: E402 - likewise
+from gateways.litellm import LiteLLM  # noqa: E402 - likewise
+from gateways.measure import ROWS, Extent, added  # noqa: E402 - likewise
+from gateways.portkey import PINNED, Portkey  # noqa: E402 - likewise
+from gateways.report import LOADS, rows  # noqa: E402 - likewise
+from gateways.run import gateways  # noqa: E402 - likewise
+from servers import process  # noqa: E402 - likewise
+from servers.process import Running, free_port  # noqa: E402 - likewise
 
 SHORT = Extent(rounds=1, seconds=0.1, warm_up=0.1)
 

@@ -133,14 +133,14 @@ def test_embeddings_are_asked_for_by_the_input(gateway: Running, upstream: Upstr
     """Of a list, the provider is asked for what is not known yet, and the client gets all."""
 
     async def embed(asked: object, writer: object) -> None:
-        inputs = asked.json["input"]  # type: ignore[attr-defined]
+        inputs = asked.json["input"]  # type: ignore[attr-defined]  # an upstream's request
         data = [
             {"object": "embedding", "index": at, "embedding": [float(len(text)), 0.5]}
             for at, text in enumerate(inputs)
         ]
         usage = {"prompt_tokens": len(inputs), "total_tokens": len(inputs)}
         body = {"object": "list", "data": data, "model": "text-embedding-3-small", "usage": usage}
-        await answers(body)(asked, writer)  # type: ignore[arg-type]
+        await answers(body)(asked, writer)  # type: ignore[arg-type]  # likewise
 
     upstream.script = embed
     asks = {"model": "gpt-embedding", "encoding_format": "float"}

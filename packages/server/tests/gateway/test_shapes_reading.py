@@ -218,7 +218,7 @@ def test_the_answer_of_embeddings_is_their_usage() -> None:
     assembly = shape.assembly()
     assembly.feed(body)
 
-    assert shape.answer(body) == Answer("", [], EMBEDDINGS["usage"], "", "embed-1")  # type: ignore[arg-type]
+    assert shape.answer(body) == Answer("", [], EMBEDDINGS["usage"], "", "embed-1")  # type: ignore[arg-type]  # of a dict
     assert shape.successful(200, body)
     assert shape.chunks(body, include_usage=True) == [body]
     assert not assembly.complete

@@ -157,7 +157,7 @@ def _async_request(library: Library) -> Callable[[Method, Switch], Method]:
 def _observe(stream: Any, call: Call) -> None:
     inner = stream._iterator  # noqa: SLF001 - the one place through which all that it yields goes
     observed = ObservedAsyncIterator if hasattr(inner, "__anext__") else ObservedIterator
-    stream._iterator = observed(inner, call)  # noqa: SLF001
+    stream._iterator = observed(inner, call)  # noqa: SLF001 - likewise
 
 
 def _end(call: Call, result: Any) -> None:
