@@ -164,11 +164,25 @@ def lowest(session: nox.Session) -> None:
     tests(session, SDK, "-k", "transport or client or worker")
 
 
+# Their time goes into the engine and into other processes, which are the same under every Python.
+LONG_TESTS = tuple(
+    f"--ignore=tests/{name}"
+    for name in (
+        "demo",
+        "test_hostile.py",
+        "test_openapi.py",
+        "test_serve.py",
+        "test_store_deletion.py",
+    )
+)
+
+
 @nox.session(python=SERVER_PYTHONS)
 def server(session: nox.Session) -> None:
-    """Test the server's wheel on one Python."""
+    """Test the server's wheel on one Python; on the first of them with what takes minutes."""
     install(session, "-r", str(SERVER / "requirements-test.lock"), wheel(SDK), wheel(SERVER))
-    tests(session, SERVER, "-n", "2")
+    is_first = session.python == SERVER_PYTHONS[0]
+    tests(session, SERVER, "-n", "2", *(() if is_first else LONG_TESTS))
 
 
 @nox.session(python="3.11")
