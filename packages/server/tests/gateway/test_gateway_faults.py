@@ -293,6 +293,7 @@ def test_a_body_over_the_limit_is_refused(
         (b"[]", "invalid_json"),
         (b"\xff\xfe", "invalid_json"),
         (b'{"model":"gpt-4o","x":' + b"[" * 5_000 + b"]" * 5_000 + b"}", "invalid_json"),
+        (b'{"model":"gpt-4o","x":' + b"[" * 501 + b"]" * 501 + b"}", "invalid_json"),
         (b'{"model":"unheard-of"}', "model_not_found"),
         (b'{"model":7}', "model_not_found"),
     ],

@@ -8,13 +8,25 @@ from typing import Any
 import msgspec
 
 from watchllm_server.errors import Problem
+from watchllm_server.jsontext import is_deeper_than
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+_MOST_LEVELS = 500
 _USAGE = b'"stream_options":{"include_usage":true}}'
 
 
 def decode(body: bytes) -> dict[str, Any]:
-    """Return a request; raise the Problem that answers 400 to what is no JSON object."""
+    """Return a request; raise the Problem that answers 400 to what is no JSON object.
+
+    How deep a parser follows depends on the version of Python, so there is a limit of our own.
+    """
+    request = _read(body)
+    if is_deeper_than(_MOST_LEVELS, body):
+        raise Problem(400, "invalid_json", "The body of the request is nested too deeply.")
+    return request
+
+
+def _read(body: bytes) -> dict[str, Any]:
     try:
         return _decode(body)
     except msgspec.ValidationError:
