@@ -185,7 +185,7 @@ def server(session: nox.Session) -> None:
     if session.python != SERVER_PYTHONS[0]:
         tests(session, SERVER, "-n", "2", *LONG_TESTS)
         return
-    # An erasure rewrites parts: it takes minutes in a store with all that the other tests have left.
+    # An erasure rewrites parts: it takes minutes in a store with all that other tests have left.
     tests(session, SERVER, "-n", "2", f"--ignore={ERASURES}")
     tests(session, SERVER, ERASURES)
 
