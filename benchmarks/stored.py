@@ -126,7 +126,7 @@ def copy(directory: Path, events: Events, copies: int) -> None:
     for number in track(range(1, copies), description="copying them"):
         # Nothing in it but numbers of ours.
         connection.query(
-            f"INSERT INTO events SELECT * REPLACE (concat(event_id, '-{number}') AS event_id, "  # noqa: S608 - likewise
+            f"INSERT INTO events SELECT * REPLACE (concat(event_id, '-{number}') AS event_id, "  # noqa: S608 - see above
             f"concat(run_id, '-{number}') AS run_id, "
             f"addMicroseconds(ts, {round(number * shift)}) AS ts) FROM events "
             "WHERE event_id NOT LIKE '%-%' SETTINGS max_threads = 1, max_insert_threads = 1, "
