@@ -205,6 +205,28 @@ def test_a_client_that_leaves_a_stream_ends_the_providers_work(
     assert call.answer.text == "Hello"
 
 
+def test_a_stream_is_kept_though_its_client_leaves_with_the_last_event(
+    gateway: Running, upstream: Upstream
+) -> None:
+    """A stream that has come to its own end is whole, also while its connection stays open."""
+
+    async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD + b"".join(map(chunk, chat_events("Hello", usage=True))))
+        await silence(asked, writer)
+
+    upstream.script = script
+    with gateway.client() as client:
+        body = {**chat(), "stream": True}
+        with client.stream("POST", "/v1/chat/completions", json=body) as answer:
+            lines = answer.iter_lines()
+            assert "data: [DONE]" in lines
+
+    call = gateway.notes.next()
+    assert (call.disconnected, call.complete, call.status) == (True, True, "success")
+    assert gateway.post(**chat()).headers["x-watchllm-cache"] == "HIT"
+    assert len(upstream.asked) == 1
+
+
 def test_an_answer_that_is_paid_for_is_kept_though_its_client_has_gone(
     gateway: Running, upstream: Upstream
 ) -> None:

@@ -88,7 +88,7 @@ class Flow:
             call.error = Fault(problem.message, "gateway_error", problem.code)
             raise
         except asyncio.CancelledError:
-            call.complete = False
+            call.complete = call.complete and call.answer is not None
             if not caller.gone or (task := asyncio.current_task()) is None:
                 raise
             # It was us who cancelled: nobody listens any more, and the provider may stop.

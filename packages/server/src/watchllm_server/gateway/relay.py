@@ -167,12 +167,13 @@ class Relay:
         finally:
             call.answer = assembly.answer()
             call.complete = assembly.complete
+            # Here, for many a client leaves with the last event, before the connection has ended.
+            if call.complete and call.error is None:
+                self._keep(exchange, assembly.body(), self.price(exchange))
         if call.error is not None:
             await send_error(exchange, caller, call.error)
         elif not call.complete and (said := error_told(suspect)):
             call.status, call.error = "error", fault(_OK, said)
-        elif call.complete:
-            self._keep(exchange, assembly.body(), self.price(exchange))
         await caller.end()
 
     async def _timed(self, exchange: Exchange, reply: Reply) -> AsyncIterator[bytes]:
