@@ -128,3 +128,16 @@ def test_nothing_in_the_tree_names_a_path_of_one_machine() -> None:
     ]
 
     assert hits == []
+
+
+def test_make_runs_what_nox_runs() -> None:
+    """The sessions that `make test` names are those that nox runs when none is named."""
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = makefile.partition("\ntest:")[2].partition("\n\n")[0]
+    noxfile = (ROOT / "noxfile.py").read_text()
+    by_default = noxfile.partition("options.sessions = [")[2].partition("]")[0]
+
+    lists = re.findall(r"-s (.+)", recipe) + re.findall(r"^ABREAST := (.+)", makefile, re.MULTILINE)
+
+    named = {name.partition("-3.")[0] for names in lists for name in names.split()}
+    assert named == set(re.findall(r"[\w-]+", by_default))
