@@ -8,6 +8,7 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "WatchLLM"
 html_static_path = ["_static"]
+html_extra_path = ["llms.txt"]  # the pages with a line each, for models that read documentation
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
 autodoc_typehints = "description"

@@ -6,6 +6,7 @@ Run `python docs/generate.py` after a setting or a route was added or changed; `
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,17 @@ from watchllm._config import SETTINGS as SDK_SETTINGS  # the one declaration of 
 from watchllm_server.api.admin_openapi import SCHEMAS
 from watchllm_server.api.openapi import OPERATIONS, document
 from watchllm_server.api.params import EVENT_PARAMETERS, Parameter
+from watchllm_server.mcp.tools import TOOLS
 from watchllm_server.provider_settings import PROVIDER_SETTINGS, variable_of
 from watchllm_server.settings import SETTINGS as SERVER_SETTINGS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from watchllm_server.api.described import Operation
 
-REFERENCE = Path(__file__).parent / "reference"
-CONTRACT = Path(__file__).parent.parent / "contract"
+DOCS = Path(__file__).parent
+CONTRACT = DOCS.parent / "contract"
 MARK = "<!-- What follows is written by docs/generate.py from the declarations in the code. -->\n"
 HEAD = """# Settings
 
@@ -129,9 +133,14 @@ def operation_text(operation: Operation) -> str:
     return f"{text}\nAnswers 200 with {answer}; else {problems}.\n"
 
 
+def above_mark(page: str) -> str:
+    """Return what a person wrote of a page, above what is generated."""
+    return (DOCS / page).read_text("utf-8").partition(MARK)[0]
+
+
 def http_page() -> str:
     """Return the page of the HTTP API as it has to be: its head, and what the code declares."""
-    head = (REFERENCE / "http-api.md").read_text("utf-8").partition(MARK)[0]
+    head = above_mark("reference/http-api.md")
     shown_above = "/v1/events/batch"
     # What administers has a page of its own.
     shown = [e for e in OPERATIONS if e.path != shown_above and e.admits != "admin"]
@@ -183,13 +192,50 @@ def events_page() -> str:
     return text
 
 
+def assistants_page() -> str:
+    """Return the page of what assistants may ask, its table of tools as the code declares them."""
+    text = "\n| tool | answers | takes |\n|---|---|---|\n"
+    for tool in TOOLS:
+        takes = ", ".join(f"`{name}`" for name in tool.schema["properties"])
+        text += f"| `{tool.name}` | {tool.description} | {takes} |\n"
+    return above_mark("howto/assistants.md") + MARK + text
+
+
+def llms_text() -> str:
+    """Return llms.txt: each page with what it is for, in the words of the index.
+
+    A link leads to the page's own Markdown, which the HTML pages have beside them.
+    """
+    index = (DOCS / "index.md").read_text("utf-8")
+    about = index.split("\n\n")[1].replace("\n", " ")
+    text = f"# WatchLLM\n\n> {about}\n\n## Pages\n\n"
+    rows = re.findall(r"^\| (.+?) \| (\[\].+?) \|$", index, re.MULTILINE)
+    purposes = {
+        page: purpose for purpose, links in rows for page in re.findall(r"\((.+?)\.md\)", links)
+    }
+    for page in index.rpartition(":hidden:\n\n")[2].removesuffix("```\n").split():
+        if page not in purposes:
+            sys.exit(f"The table of docs/index.md does not say what {page}.md is for.")
+        title = (DOCS / f"{page}.md").read_text("utf-8").partition("\n")[0].removeprefix("# ")
+        text += f"- [{title}](_sources/{page}.md.txt): {purposes[page]}\n"
+    return text
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/settings.md": settings_page,
+    "reference/http-api.md": http_page,
+    "reference/events.md": events_page,
+    "howto/assistants.md": assistants_page,
+    "llms.txt": llms_text,
+}
+
+
 def main() -> int:
     """Write the pages, or say which are out of date."""
     stale = 0
-    pages = {"settings.md": settings_page, "http-api.md": http_page, "events.md": events_page}
-    for name, made in pages.items():
+    for name, made in PAGES.items():
         wanted = made()
-        page = REFERENCE / name
+        page = DOCS / name
         if "--check" not in sys.argv[1:]:
             page.write_text(wanted, "utf-8")
         elif not page.is_file() or page.read_text("utf-8") != wanted:

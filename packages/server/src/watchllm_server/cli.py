@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "cache": "Try the semantic cache on questions and on past calls of your own.",
     "export": "Write a project's events to a file, while the server runs.",
     "import": "Send the events of a file of JSON lines to a server.",
+    "mcp": "Let an assistant ask about a project's runs, costs and errors.",
 }
 
 

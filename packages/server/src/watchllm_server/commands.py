@@ -21,6 +21,7 @@ from watchllm_server import (
 from watchllm_server.cli import COMMANDS
 from watchllm_server.console import HELP, DataDir
 from watchllm_server.errors import WatchLLMServerError
+from watchllm_server.mcp.commands import MCP_HELP, serve_assistant
 from watchllm_server.provider_settings import load_providers
 from watchllm_server.settings import load_settings, read_config
 from watchllm_server.transfer.commands import (
@@ -48,6 +49,7 @@ app.add_typer(semantic_commands.cache, name="cache")
 keeping_commands.add_to(app)
 app.command("export", help=EXPORT_HELP)(export_events)
 app.command("import", help=IMPORT_HELP)(import_events)
+app.command("mcp", help=MCP_HELP)(serve_assistant)
 
 
 class Endpoint(StrEnum):

@@ -19,13 +19,11 @@ from watchllm_server.api.params import (
     ERROR_PARAMETERS,
     EVENT_PARAMETERS,
     EXPORT_PARAMETERS,
-    MAX_CHARACTERS,
-    MAX_VALUES,
     RUN_EVENTS_PARAMETERS,
     RUN_PARAMETERS,
     SERIES_PARAMETERS,
     STATS_PARAMETERS,
-    Parameter,
+    schema_of,
 )
 
 if TYPE_CHECKING:
@@ -173,7 +171,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
                 "name": name,
                 "in": "query",
                 "description": parameter.help,
-                "schema": _schema_of(parameter),
+                "schema": schema_of(parameter),
             }
         )
     if parameters:
@@ -206,32 +204,10 @@ def _responses(operation: Operation) -> dict[str, Any]:
     return found
 
 
-def _schema_of(parameter: Parameter) -> dict[str, Any]:
-    """Return the schema of a parameter's value."""
-    if parameter.kind == "count":
-        return {
-            "type": "integer", "minimum": 1, "maximum": parameter.most,
-            "default": parameter.default,
-        }  # fmt: skip
-    if parameter.kind == "time":
-        return {
-            "type": "string",
-            "anyOf": [{"format": "date-time"}, {"format": "date"}],
-        }
-    text: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS}
-    if parameter.choices:
-        text = {"type": "string", "enum": list(parameter.choices)}
-    if parameter.default is not None:
-        text["default"] = parameter.default
-    if parameter.kind == "texts":
-        return {"type": "array", "items": text, "maxItems": MAX_VALUES}
-    return text
-
-
 def _query_body() -> dict[str, Any]:
     """Return the schema of a query of events: its parameters, each of which may be null."""
     properties = {
-        name: {"description": parameter.help, "anyOf": [_schema_of(parameter), {"type": "null"}]}
+        name: {"description": parameter.help, "anyOf": [schema_of(parameter), {"type": "null"}]}
         for name, parameter in EVENT_PARAMETERS.items()
     }
     return {"type": "object", "properties": properties, "additionalProperties": False}

@@ -132,6 +132,28 @@ EXPORT_PARAMETERS: Final[Parameters] = {
 }
 
 
+def schema_of(parameter: Parameter) -> dict[str, Any]:
+    """Return the JSON Schema of a parameter's value."""
+    if parameter.kind == "count":
+        return {
+            "type": "integer", "minimum": 1, "maximum": parameter.most,
+            "default": parameter.default,
+        }  # fmt: skip
+    if parameter.kind == "time":
+        return {
+            "type": "string",
+            "anyOf": [{"format": "date-time"}, {"format": "date"}],
+        }
+    text: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS}
+    if parameter.choices:
+        text = {"type": "string", "enum": list(parameter.choices)}
+    if parameter.default is not None:
+        text["default"] = parameter.default
+    if parameter.kind == "texts":
+        return {"type": "array", "items": text, "maxItems": MAX_VALUES}
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """The values of a request, each of its parameter's kind; what was not given is absent."""
@@ -179,7 +201,7 @@ def question_of_body(body: bytes, parameters: Parameters) -> Question:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         message = "The body cannot be read as JSON."
         raise Problem(400, "invalid_json", message) from None
-    return _question(values, parameters)
+    return question_of(values, parameters)
 
 
 def question_of_url(items: Iterable[tuple[str, str]], parameters: Parameters) -> Question:
@@ -195,10 +217,11 @@ def question_of_url(items: Iterable[tuple[str, str]], parameters: Parameters) ->
             values[name] = int(text) if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) else text
         else:
             values[name] = text
-    return _question(values, parameters)
+    return question_of(values, parameters)
 
 
-def _question(given: Mapping[str, Any], parameters: Parameters) -> Question:
+def question_of(given: Mapping[str, Any], parameters: Parameters) -> Question:
+    """Read values by their names; null is absent. Raises the Problem that names a wrong one."""
     values: dict[str, Any] = {}
     for name, value in given.items():
         if name not in parameters:

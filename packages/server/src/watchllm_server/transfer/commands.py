@@ -124,7 +124,7 @@ def export_events(  # noqa: PLR0917 - typer passes the options by name
     parameters = [("format", form.value)]
     parameters += [(name, value) for name, value in single.items() if value is not None]
     parameters += [(name, value) for name, values in many.items() for value in values or ()]
-    server = Server(base_url, _key(api_key))
+    server = Server(base_url, key_of_project(api_key))
     with _progress("exporting", None) as advance, _output(output) as file:
         size = download(server, parameters, file, advance)
     where = "" if output == "-" else f" to {output}"
@@ -141,7 +141,7 @@ def import_events(
     """Import events; the exit code is 1 when some were refused."""
     from watchllm_server.transfer.upload import upload  # noqa: PLC0415 - spares other commands
 
-    server = Server(base_url, _key(api_key))
+    server = Server(base_url, key_of_project(api_key))
     with _input(file) as (lines, size), _progress("importing", size) as advance:
         result = upload(server, lines, advance)
     for line, message in result.refused[:_MOST_SHOWN]:
@@ -152,7 +152,8 @@ def import_events(
     raise typer.Exit(1 if result.refusals else 0)
 
 
-def _key(api_key: str) -> str:
+def key_of_project(api_key: str) -> str:
+    """Return the key; raise TransferError, which says how to make one, when it is empty."""
     if not api_key:
         raise TransferError(
             "Which project? Set WATCHLLM_API_KEY to its key, or give --api-key. "
