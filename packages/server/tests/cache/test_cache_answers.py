@@ -75,3 +75,43 @@ def test_what_cannot_be_told_is_not_guessed() -> None:
     """Without a vector, or with a broken model, nothing is said."""
     assert told("a b", "b c", Given({})) is None
     assert told("a b", "b c") is None
+
+
+class Opinion:
+    """Always has one opinion, and notes what it was asked."""
+
+    def __init__(self, said: bool | None) -> None:
+        self.said = said
+        self.asked: list[tuple[str, ...]] = []
+
+    async def same_question(self, one: str, other: str) -> bool | None:
+        raise AssertionError
+
+    async def same_answer(self, question: str, one: str, other: str) -> bool | None:
+        self.asked.append((question, one, other))
+        return self.said
+
+
+@pytest.mark.parametrize(("said", "expected"), [(True, True), (False, False), (None, True)])
+def test_a_reviewer_decides_where_words_leave_it_open(said: bool | None, expected: bool) -> None:
+    """Its opinion goes before the vectors', and without one those decide."""
+    reviewer = Opinion(said)
+    vectors = Given({"It is blue": (1.0, 0.0), "Blue it is": (1.0, 0.0)})
+
+    found = asyncio.run(
+        same("It is blue", "Blue it is", vectors, question="Which?", reviewer=reviewer)
+    )
+
+    assert found is expected
+    assert reviewer.asked == [("Which?", "It is blue", "Blue it is")]
+
+
+def test_a_reviewer_is_not_asked_what_words_tell() -> None:
+    """For equal answers, and for those whose numbers conflict, no call is paid for."""
+    reviewer = Opinion(said=None)
+
+    equal = asyncio.run(same("Paris", "paris.", Given(), reviewer=reviewer))
+    conflict = asyncio.run(same("It is 5", "It is 6", Given(), reviewer=reviewer))
+
+    assert (equal, conflict) == (True, False)
+    assert reviewer.asked == []

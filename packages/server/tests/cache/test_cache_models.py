@@ -8,7 +8,6 @@ import shutil
 import threading
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import pytest
 import tiny_model
@@ -16,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from watchllm_server.cache import embed, models, verify
 from watchllm_server.cache.embed import (
-    EndpointEmbedder,
     LocalEmbedder,
     MiniLM,
     NoEmbedder,
@@ -24,7 +22,6 @@ from watchllm_server.cache.embed import (
 from watchllm_server.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     Array = np.ndarray[Any, Any]
@@ -185,39 +182,6 @@ def test_a_model_runs_on_a_thread_of_its_own() -> None:
 def test_no_embedder_has_no_vectors() -> None:
     """With `none`, nothing is compared by meaning."""
     assert asyncio.run(NoEmbedder().embed("Hello")) is None
-
-
-def answering(body: bytes) -> Callable[[bytes], Awaitable[bytes]]:
-    """Return an endpoint that always answers this."""
-
-    async def post(sent: bytes) -> bytes:
-        assert msgspec.json.decode(sent)["input"]
-        return body
-
-    return post
-
-
-def test_an_endpoint_gives_vectors_of_length_one() -> None:
-    """What an endpoint of OpenAI's form answers is brought to length 1."""
-    body = b'{"object": "list", "data": [{"index": 0, "embedding": [3, 4.0]}]}'
-
-    vector = asyncio.run(EndpointEmbedder("m", answering(body)).embed("Hello"))
-
-    assert vector is not None
-    assert vector.tolist() == pytest.approx([0.6, 0.8])
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"", b"{}", b'{"data": []}', b'{"data": [{"embedding": []}]}', b"\xff",
-        b'{"data": [{"embedding": [0, 0]}]}', b'{"data": [{"embedding": ["a"]}]}',
-    ],
-)  # fmt: skip
-def test_an_endpoint_that_answers_something_else_is_an_error(body: bytes) -> None:
-    """No odd answer becomes a vector."""
-    with pytest.raises(ModelError, match="embeddings endpoint"):
-        asyncio.run(EndpointEmbedder("m", answering(body)).embed("Hello"))
 
 
 def test_the_verifier_runs_on_what_was_built(model_folder: Path) -> None:

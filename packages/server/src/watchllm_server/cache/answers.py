@@ -10,6 +10,7 @@ from watchllm_server.errors import ModelError
 
 if TYPE_CHECKING:
     from watchllm_server.cache.embed import Embedder, Vector
+    from watchllm_server.cache.review import Reviewer
 
 _ALIKE: Final = 0.90
 # What must not differ between two wordings of one answer.
@@ -39,12 +40,22 @@ def same_meaning(one: Vector, other: Vector) -> bool:
     return float(one @ other) >= _ALIKE
 
 
-async def same(one: str, other: str, embedder: Embedder) -> bool | None:
-    """Return whether two answers say the same, None where that cannot be told.
+async def same(
+    one: str,
+    other: str,
+    embedder: Embedder,
+    *,
+    question: str = "",
+    reviewer: Reviewer | None = None,
+) -> bool | None:
+    """Return whether two answers to a question say the same, None where that cannot be told.
 
-    This errs on the side of "another": a hit is then called rather too bad than too good.
+    This errs on the side of "another": a hit is then called rather too bad than too good. Where the
+    words leave it open the reviewer is asked, and without its opinion the vectors decide.
     """
     told = same_words(one, other)
+    if told is None and reviewer is not None:
+        told = await reviewer.same_answer(question, one, other)
     if told is not None:
         return told
     try:

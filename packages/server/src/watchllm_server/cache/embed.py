@@ -7,13 +7,11 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import msgspec
 import numpy as np
 
 from watchllm_server.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
@@ -164,56 +162,3 @@ class LocalEmbedder:
     def close(self) -> None:
         """End the thread."""
         self._pool.shutdown(cancel_futures=True)
-
-
-class _Datum(msgspec.Struct):
-    embedding: list[float]
-
-
-class _Answer(msgspec.Struct):
-    data: list[_Datum]
-
-
-_answer: Final = msgspec.json.Decoder(_Answer).decode
-
-
-class EndpointEmbedder:
-    """Ask an endpoint that speaks OpenAI's POST /v1/embeddings.
-
-    `post` sends a JSON body there and returns the body of a successful answer; whatever it raises
-    becomes a ModelError. A text of more than `max_characters` is not sent.
-    """
-
-    def __init__(
-        self,
-        model: str,
-        post: Callable[[bytes], Awaitable[bytes]],
-        *,
-        max_characters: int = 8_000,
-    ) -> None:
-        self.name = f"endpoint/{model}"
-        self._model = model
-        self._post = post
-        self._max_characters = max_characters
-
-    async def embed(self, text: str) -> Vector | None:
-        """Return the vector that the endpoint gives."""
-        if not text or len(text) > self._max_characters:
-            return None
-        body = msgspec.json.encode(
-            {"model": self._model, "input": text, "encoding_format": "float"}
-        )
-        try:
-            vector = np.array(_answer(await self._post(body)).data[0].embedding, np.float32)
-        except (msgspec.DecodeError, IndexError, UnicodeDecodeError) as error:
-            raise ModelError(f"the embeddings endpoint answered something else: {error}") from None
-        except Exception as error:
-            raise ModelError(f"the embeddings endpoint failed: {error}") from error
-        length = float(np.linalg.norm(vector))
-        if not vector.size or not np.isfinite(length) or length == 0:
-            raise ModelError("the embeddings endpoint gave no usable vector")
-        unit: Vector = vector / np.float32(length)
-        return unit
-
-    def close(self) -> None:
-        """Do nothing: the connection belongs to whoever sends."""

@@ -94,7 +94,7 @@ class Asker:
         """Ask one provider, again where that may help; return what it said last."""
         provider = target.provider
         breaker = self._breaker(provider)
-        headers = [*question.headers, *_credentials(target, question.path)]
+        headers = [*question.headers, *credentials(target, question.path)]
         body = question.body_for(target)
         for attempt in range(provider.retries + 1):
             trail.attempts += 1
@@ -148,7 +148,8 @@ class Asker:
         return found
 
 
-def _credentials(target: Target, path: str) -> Pairs:
+def credentials(target: Target, path: str) -> Pairs:
+    """Return the header that carries the key of a target, for a path; none where it has no key."""
     if not target.key:
         return []
     auth = target.provider.auth
