@@ -13,11 +13,12 @@ import pytest
 from conftest import Account, prompt_call
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from watchllm_server.api.export import COLUMNS
 from watchllm_server.query.events import chunks_of_events
+from watchllm_server.query.export import COLUMNS, export
 from watchllm_server.query.filter import Filter
 
 if TYPE_CHECKING:
+    from watchllm_server.query.export import ExportFormat
     from watchllm_server.store.embedded import EmbeddedStore
 
 
@@ -146,3 +147,26 @@ def test_no_piece_is_larger_than_asked(
     assert [event.event_id for event in found] == [f"{n:02}" for n in range(len(sizes))]
     for chunk in chunks:
         assert len(chunk) == 1 or sum(len(event.prompt) for event in chunk) <= 300
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_an_export_may_hold_some_columns_alone(
+    filled: Account, store: EmbeddedStore, form: ExportFormat
+) -> None:
+    """Each format has the columns that are asked for, in their order, and no other."""
+    columns = ["cost_usd", "event_id", "tags"]
+
+    body = b"".join(export(store, Filter(project_id=filled.project), form, columns))
+
+    if form == "jsonl":
+        rows = [json.loads(line) for line in body.splitlines()]
+        assert rows[2] == {"cost_usd": 0.00048, "event_id": "b", "tags": ["x", "y,z"]}
+        assert [list(row) for row in rows] == [columns] * 3
+    elif form == "csv":
+        [header, *rows] = csv.reader(io.StringIO(body.decode()))
+        assert header == columns
+        assert [row[1:] for row in rows] == [["c", "[]"], ["a", "[]"], ["b", '["x","y,z"]']]
+    else:
+        table = pq.read_table(io.BytesIO(body))
+        assert table.column_names == columns
+        assert table.column("event_id").to_pylist() == ["c", "a", "b"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 from watchllm_server.query.events import Event
-from watchllm_server.query.tree import tree_of
+from watchllm_server.query.tree import parents_of, tree_of
 
 NAMES = st.sampled_from("abcdefg")
 
@@ -28,7 +28,8 @@ def event(name: str, parent: object = None) -> Event:
 
 def shape(*events: Event) -> list[tuple[str, str | None, int]]:
     """Return the tree as tuples."""
-    return [(each.event_id, each.parent_event_id, each.depth) for each in tree_of(events)]
+    found = tree_of(parents_of(events))
+    return [(each.event_id, each.parent_event_id, each.depth) for each in found]
 
 
 def test_an_event_comes_right_before_what_it_caused() -> None:
@@ -52,7 +53,7 @@ def test_every_event_has_one_place(parents: dict[str, str | None]) -> None:
     """Whatever names what as its parent, in circles too, each event is there once."""
     events = [event(name, parent) for name, parent in parents.items()]
 
-    found = tree_of(events)
+    found = tree_of(parents_of(events))
 
     assert sorted(each.event_id for each in found) == sorted(parents)
     depths = {each.event_id: each.depth for each in found}

@@ -13,7 +13,6 @@ from watchllm_server.api.admin_openapi import ADMIN_OPERATIONS
 from watchllm_server.api.admin_openapi import SCHEMAS as ADMIN_SCHEMAS
 from watchllm_server.api.described import Operation
 from watchllm_server.api.event_schema import BATCH, BATCH_ANSWER, ERROR, STORED_EVENT
-from watchllm_server.api.export import MEDIA_TYPES
 from watchllm_server.api.gateway_openapi import GATEWAY_OPERATIONS, GATEWAY_SCHEMAS
 from watchllm_server.api.params import (
     ERROR_PARAMETERS,
@@ -25,6 +24,7 @@ from watchllm_server.api.params import (
     STATS_PARAMETERS,
     schema_of,
 )
+from watchllm_server.query.export import MEDIA_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,6 +17,7 @@ from watchllm_server.errors import Problem, invalid_query
 from watchllm_server.events import parse_timestamp
 from watchllm_server.fields import Status
 from watchllm_server.query.events import SortBy, SortOrder
+from watchllm_server.query.export import ExportFormat
 from watchllm_server.query.filter import Filter, TextMode, has_word
 from watchllm_server.query.runs import RunStatus
 from watchllm_server.query.totals import GroupBy, Metric
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 Kind = Literal["text", "texts", "time", "count"]
-ExportFormat = Literal["jsonl", "csv", "parquet"]
 Period = Literal["1h", "6h", "24h", "7d", "30d"]
 
 MAX_BODY: Final = 1_000_000

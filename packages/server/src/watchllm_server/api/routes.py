@@ -19,7 +19,6 @@ from watchllm_server.api.answers import (
     StatusAnswer,
     json_answer,
 )
-from watchllm_server.api.export import MEDIA_TYPES, export
 from watchllm_server.api.openapi import document
 from watchllm_server.api.params import (
     ERROR_PARAMETERS,
@@ -40,10 +39,11 @@ from watchllm_server.errors import Problem, StoreError, invalid_query, store_una
 from watchllm_server.query.cursor import CursorError
 from watchllm_server.query.errors import error_groups
 from watchllm_server.query.events import EventPage, event_by_id, page_of_events
+from watchllm_server.query.export import MEDIA_TYPES, export
 from watchllm_server.query.filter import Filter
-from watchllm_server.query.runs import Run, page_of_runs, run_by_id
+from watchllm_server.query.runs import Run, Whole, page_of_runs, run_by_id
 from watchllm_server.query.totals import series, totals, totals_by_group
-from watchllm_server.query.tree import tree_of
+from watchllm_server.query.tree import parents_of, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,8 +114,8 @@ class Api:
             page_of_runs,
             self._store,
             question.filter(project_id, whole_runs=True),
+            Whole(statuses=question["status"] or ()),
             limit=question["limit"],
-            statuses=question["status"] or (),
             cursor=question["cursor"],
         )
         return json_answer(RunsAnswer(page.runs, **_next(page)))
@@ -129,7 +129,8 @@ class Api:
         if run is None:
             raise Problem(404, "not_found", "There is no run of this id in the project.")
         events = [event.to_wire() for event in page.events]
-        return json_answer(RunAnswer(run, events, tree_of(page.events), **_next(page)))
+        tree = tree_of(parents_of(page.events))
+        return json_answer(RunAnswer(run, events, tree, **_next(page)))
 
     async def stats(self, request: Request) -> Response:
         """Answer GET /v1/analytics/stats."""

@@ -33,10 +33,10 @@ _KEYS: Mapping[SortBy, str] = {
     "latency_ms": "ifNull(latency_ms, -1)",
     "cost": "ifNull(cost, toDecimal128(-1, 12))",
 }
-_KEY_PARAMETER: Mapping[SortBy, str] = {
-    "timestamp": "{after_key:Int64}",
-    "latency_ms": "{after_key:Float64}",
-    "cost": "{after_key:Decimal(38, 12)}",
+_KEY_KINDS: Mapping[SortBy, str] = {
+    "timestamp": "Int64",
+    "latency_ms": "Float64",
+    "cost": "Decimal(38, 12)",
 }
 # What an export holds at a time; beyond a few MB it gets no faster.
 _CHUNK_BYTES = 4_000_000
@@ -195,12 +195,12 @@ class _Place:
         key, at, event_id = decode_cursor(_question(sort_by, sort_order), cursor, str, int, str)
         condition = (
             f"({_KEYS[sort_by]}, toUnixTimestamp64Micro(ts), event_id) {by} "
-            f"({_KEY_PARAMETER[sort_by]}, {{after_us:Int64}}, {{after_id:String}})"
+            f"({{after_key:{_KEY_KINDS[sort_by]}}}, {{after_us:Int64}}, {{after_id:String}})"
         )
         if sort_by == "timestamp":
             # The engine skips what lies on the wrong side only if it is told about ts itself.
             condition += f" AND ts {by}= fromUnixTimestamp64Micro({{after_us:Int64}}, 'UTC')"
-        after_key = _sort_value(sort_by, key)
+        after_key = sort_value(_KEY_KINDS[sort_by], key)
         return cls(condition, {"after_key": after_key, "after_us": at, "after_id": event_id})
 
 
@@ -221,16 +221,14 @@ def _portions(sizes: Sequence[int], most_bytes: int) -> Iterator[int]:
         yield count
 
 
-def _sort_value(sort_by: SortBy, text: str) -> str:
-    """Check that a cursor's key is what its order needs."""
+def sort_value(kind: str, text: str) -> str:
+    """Return a cursor's key; raise CursorError when it is no value of the engine's type."""
     try:
-        if sort_by == "cost":
+        if kind.startswith("Decimal"):
             value = Decimal(text)
             valid = value.is_finite() and abs(value) < 10**26
         else:
-            valid = (
-                (int(text) < 2**63) if sort_by == "timestamp" else abs(float(text)) < float("inf")
-            )
+            valid = abs(int(text)) < 2**63 if kind == "Int64" else abs(float(text)) < float("inf")
     except (ValueError, InvalidOperation):
         valid = False
     if not valid:

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal
 
 from watchllm_server.events import EPOCH, micros
@@ -30,6 +31,8 @@ _CONDITIONS: Final[Mapping[str, str]] = {
     "tags": "hasAny(tags, {tags:Array(String)})",
     "env": "env = {env:String}",
     "release": "release = {release:String}",
+    "least_cost": "cost >= {least_cost:Decimal(38, 12)}",
+    "least_ms": "latency_ms >= {least_ms:Float64}",
 }
 _WORDS: Final = "hasAllTokens(search_words, tokens(lowerUTF8({text:String}), 'splitByNonAlpha'))"
 _SUBSTRING: Final = (
@@ -56,6 +59,10 @@ class Filter:
     tags: tuple[str, ...] = ()
     env: str = ""
     release: str = ""
+    least_cost: Decimal = Decimal(0)
+    """US dollars that an event cost at least; 0 admits unknown costs too."""
+    least_ms: float = 0
+    """Milliseconds that an event took at least; 0 admits unknown times too."""
     date_from: datetime = EPOCH
     date_to: datetime = _END_OF_TIME
     text: str = ""
@@ -80,6 +87,8 @@ class Filter:
         given: dict[str, Value] = {
             name: getattr(self, name) for name in _CONDITIONS if getattr(self, name)
         }
+        if self.least_cost:
+            given["least_cost"] = f"{self.least_cost:f}"
         if self.text:
             given["text"] = self.text
             if self.text_mode == "substring":

@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from watchllm_server.events import EPOCH, micros
 from watchllm_server.query.cursor import decode_cursor, encode_cursor
 from watchllm_server.query.errors import IS_ERROR
+from watchllm_server.query.events import sort_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from watchllm_server.query.events import SortOrder
     from watchllm_server.query.filter import Filter
     from watchllm_server.store.base import EventStore, Value
 
 RunStatus = Literal["success", "warning", "error"]
+RunSort = Literal["started", "duration", "events", "errors", "cost"]
 
 _QUESTION = "runs"
 _MANY = 100
@@ -28,7 +31,21 @@ _WARNINGS = (
 )
 _MATCHING = "run_id IN (SELECT run_id FROM events WHERE project_id = {{project_id:String}} AND {})"
 _UNTIL = "ts <= fromUnixTimestamp64Micro({before_us:Int64}, 'UTC')"
-_STATUSES = "{run_statuses:Array(String)}"
+_STARTED = "toUnixTimestamp64Micro(min(ts))"
+# An event is logged when its work has ended. Beyond 1,000 years a latency is no time any more.
+_DURATION = (
+    "toUnixTimestamp64Micro(max(ts)) - "
+    "min(toUnixTimestamp64Micro(ts) - toInt64(least(ifNull(latency_ms, 0), 3e13) * 1000))"
+)
+_COST = "ifNull(sum(cost), toDecimal128(-1, 12))"
+# An unknown cost sorts below every known one.
+_KEYS: Final[Mapping[RunSort, str]] = {
+    "started": _STARTED,
+    "duration": _DURATION,
+    "events": "toInt64(count())",
+    "errors": f"toInt64({_ERRORS})",
+    "cost": _COST,
+}
 _STATUS = f"multiIf({_ERRORS} > 0, 'error', {_WARNINGS} > 0, 'warning', 'success')"
 _SUMMARY = f"""
     run_id,
@@ -49,7 +66,8 @@ _SUMMARY = f"""
     arraySort(groupUniqArrayIf({_MANY})(release, release != '')),
     argMin(env, (ts, event_id)),
     {_STATUS},
-    argMinIf(prompt_head, (ts, event_id), event_type = 'prompt_call')
+    argMinIf(prompt_head, (ts, event_id), event_type = 'prompt_call'),
+    {_DURATION}
 """
 
 
@@ -88,6 +106,8 @@ class Run:
     """error after any error or timeout, else warning after any warning or failed check."""
     first_prompt: str
     """The first 200 characters of the first prompt; empty when there is none."""
+    duration_ms: float
+    """From the beginning of the first work that is known to the newest event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,45 +118,98 @@ class RunPage:
     next_cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What a run as a whole must be; an empty value admits all."""
+
+    statuses: tuple[RunStatus, ...] = ()
+    least_cost: Decimal = Decimal(0)
+    """US dollars, of the costs that are known."""
+    least_ms: float = 0
+    """Of its duration."""
+
+    def condition(self) -> str:
+        """Return the condition on a run as SQL."""
+        parts = ["1"]
+        if self.statuses:
+            parts.append(f"{_STATUS} IN {{run_statuses:Array(String)}}")
+        if self.least_cost:
+            parts.append(f"{_COST} >= {{run_cost:Decimal(38, 12)}}")
+        if self.least_ms:
+            parts.append(f"{_DURATION} >= {{run_us:Float64}}")
+        return " AND ".join(parts)
+
+    def parameters(self) -> dict[str, Value]:
+        """Return the parameters of the condition."""
+        return {
+            "run_statuses": self.statuses,
+            "run_cost": f"{self.least_cost:f}",
+            "run_us": self.least_ms * 1_000,
+        }
+
+
+_ANY: Final = Whole()
+
+
 def page_of_runs(
     store: EventStore,
     where: Filter,
+    whole: Whole = _ANY,
     *,
     limit: int,
-    statuses: tuple[RunStatus, ...] = (),
     cursor: str | None = None,
+    sort_by: RunSort = "started",
+    sort_order: SortOrder = "desc",
 ) -> RunPage:
-    """Return the runs of which an event matches, the last started first, a page at a time.
+    """Return the runs of which an event matches, a page at a time.
 
-    The stretch of time and `statuses` are about the run as a whole. Raises CursorError.
+    The stretch of time is about their beginnings. Raises CursorError when the cursor belongs to
+    another order.
     """
-    before_us, before_id = micros(where.until), ""
-    if cursor is not None:
-        before_us, before_id = decode_cursor(_QUESTION, cursor, int, str)
-    condition = where.condition()
+    question = f"{_QUESTION}/{sort_by}/{sort_order}"
+    key, condition, until = _KEYS[sort_by], where.condition(), micros(where.until)
     parameters: dict[str, Value] = {
         **where.parameters(),
-        "before_us": min(before_us, micros(where.until)),
-        "before_id": before_id,
+        **whole.parameters(),
+        "before_us": until,
         "limit": limit + 1,
     }
-    if statuses:
-        parameters["run_statuses"] = statuses
+    after = "1"
+    if cursor is not None:
+        key_text, started_us, run_id = decode_cursor(question, cursor, str, int, str)
+        by = "<" if sort_order == "desc" else ">"
+        kind = "Decimal(38, 12)" if sort_by == "cost" else "Int64"
+        after = (
+            f"({key}, started_us, run_id) {by} "
+            f"({{after_key:{kind}}}, {{after_us:Int64}}, {{after_id:String}})"
+        )
+        parameters |= {
+            "after_key": sort_value(kind, key_text),
+            "after_us": started_us,
+            "after_id": run_id,
+        }
+        if sort_by == "started" and sort_order == "desc":
+            parameters["before_us"] = min(started_us, until)
+    # What a run is as a whole depends on all of its events, its beginning on none after the place.
+    early = whole == _ANY and sort_by == "started"
+    direction = sort_order.upper()
     found = store.query(
         "runs_page",
         parameters,
         {
+            "key": key,
             "matching": "1" if condition == "1" else _MATCHING.format(condition),
-            # A run's status depends on all of its events, its beginning on none after the place.
-            "until": "1" if statuses else _UNTIL,
-            "status_condition": f"{_STATUS} IN {_STATUSES}" if statuses else "1",
+            "until": _UNTIL if early else "1",
+            "after": after,
+            "whole": whole.condition(),
+            "order": f"sort_key {direction}, started_us {direction}, run_id {direction}",
         },
     )
     runs = _summaries(store, where.project_id, found[:limit])
     if len(found) <= limit:
         return RunPage(runs, None)
-    last_id, last_us = found[limit - 1]
-    return RunPage(runs, encode_cursor(_QUESTION, last_us, last_id))
+    last_id, last_us, last_key = found[limit - 1]
+    return RunPage(runs, encode_cursor(question, str(last_key), last_us, last_id))
 
 
 def run_by_id(store: EventStore, project_id: str, run_id: str) -> Run | None:
@@ -144,16 +217,19 @@ def run_by_id(store: EventStore, project_id: str, run_id: str) -> Run | None:
     return next(iter(_summaries(store, project_id, [(run_id, 0)])), None)
 
 
-def _summaries(store: EventStore, project_id: str, found: Sequence[tuple[str, int]]) -> list[Run]:
-    """Sum up runs that are given by their ids and beginnings, the last started first."""
+def _summaries(store: EventStore, project_id: str, found: Sequence[Sequence[Any]]) -> list[Run]:
+    """Sum up runs that are given by their ids and beginnings, in their order."""
     if not found:
         return []
     parameters: dict[str, Value] = {
         "project_id": project_id,
-        "run_ids": [run_id for run_id, _ in found],
-        "from_us": min(started_us for _, started_us in found),
+        "run_ids": [run_id for run_id, *_ in found],
+        "from_us": min(started_us for _, started_us, *_ in found),
     }
-    return [_run(row) for row in store.query("run_summaries", parameters, {"summary": _SUMMARY})]
+    rows = store.query("run_summaries", parameters, {"summary": _SUMMARY})
+    runs = {row[0]: _run(row) for row in rows}
+    # What is erased between the two questions is gone.
+    return [runs[run_id] for run_id, *_ in found if run_id in runs]
 
 
 def _run(row: list[Any]) -> Run:
@@ -183,4 +259,5 @@ def _run(row: list[Any]) -> Run:
         env=row[16],
         status=row[17],
         first_prompt=row[18],
+        duration_ms=row[19] / 1_000,
     )

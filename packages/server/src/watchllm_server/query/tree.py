@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping
 
     from watchllm_server.query.events import Event
 
@@ -25,18 +25,16 @@ class Branch:
     depth: int
 
 
-def tree_of(events: Sequence[Event]) -> list[Branch]:
+def tree_of(parents: Mapping[str, str]) -> list[Branch]:
     """Return a place for each event: each right before what it caused, siblings as they came.
 
-    An event is under the one that its `parent_event_id` names. Where that is not among the events,
-    or leads back to itself, the event is at the top.
+    `parents` are the events' ids in order, each with the id that the event names as its parent.
+    Where that is not among the events, or leads back to itself, the event is at the top.
     """
-    known = {event.event_id for event in events}
-    parents = {event.event_id: _parent(event) for event in events}
     children: defaultdict[str, list[str]] = defaultdict(list)
     tops = []
     for event_id, parent in parents.items():
-        if parent in known and parent != event_id:
+        if parent in parents and parent != event_id:
             children[parent].append(event_id)
         else:
             tops.append(event_id)
@@ -51,6 +49,11 @@ def tree_of(events: Sequence[Event]) -> list[Branch]:
                 below = reversed(children[event_id])
                 waiting += [(child, event_id, depth + 1) for child in below]
     return list(found.values())
+
+
+def parents_of(events: Iterable[Event]) -> dict[str, str]:
+    """Return the ids of events in order, each with the id of its parent or an empty text."""
+    return {event.event_id: _parent(event) for event in events}
 
 
 def _parent(event: Event) -> str:

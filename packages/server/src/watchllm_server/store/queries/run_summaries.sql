@@ -5,4 +5,3 @@ WHERE project_id = {project_id:String}
   AND ts >= fromUnixTimestamp64Micro({from_us:Int64}, 'UTC')
   AND run_id IN {run_ids:Array(String)}
 GROUP BY run_id
-ORDER BY min(ts) DESC, run_id DESC

@@ -1,22 +1,23 @@
-"""Write events as JSON lines, CSV or Parquet, a few MB at a time."""
+"""Answer with all events that match: as JSON lines, CSV or Parquet, a few MB at a time."""
 
 from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from watchllm_server.query.events import chunks_of_events, format_time
+from watchllm_server.query.events import chunks_of_events, format_time, json_decimal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from watchllm_server.api.params import ExportFormat
     from watchllm_server.query.events import Event
     from watchllm_server.query.filter import Filter
     from watchllm_server.store.base import EventStore
+
+ExportFormat = Literal["jsonl", "csv", "parquet"]
 
 MEDIA_TYPES: Final[Mapping[ExportFormat, str]] = {
     "jsonl": "application/jsonl",
@@ -31,25 +32,44 @@ COLUMNS: Final = (
 _encode = msgspec.json.encode
 
 
-def export(store: EventStore, where: Filter, form: ExportFormat) -> Iterator[bytes]:
+def export(
+    store: EventStore,
+    where: Filter,
+    form: ExportFormat,
+    columns: Sequence[str] = COLUMNS,
+) -> Iterator[bytes]:
     """Return the pieces of an export of all events that match, the oldest first.
 
-    Only one piece is held at a time. Raises StoreError in between when the store fails.
+    `columns` are some of COLUMNS, in the order to have. Lines of JSON with all of them hold each
+    event as it was sent. Only one piece is held at a time. Raises StoreError in between when the
+    store fails.
     """
-    return _WRITERS[form](chunks_of_events(store, where))
+    return _WRITERS[form](chunks_of_events(store, where), columns)
 
 
-def _jsonl(chunks: Iterator[list[Event]]) -> Iterator[bytes]:
-    """Write each event as it was sent: what can be sent again."""
+def _jsonl(chunks: Iterator[list[Event]], columns: Sequence[str]) -> Iterator[bytes]:
+    """Write each event as it was sent, what can be sent again; or of it the columns alone."""
+    whole = tuple(columns) == COLUMNS
     for events in chunks:
-        yield b"".join(_encode(event.to_wire()) + b"\n" for event in events)
+        shown = (event.to_wire() if whole else _values(event, columns) for event in events)
+        yield b"".join(_encode(each) + b"\n" for each in shown)
 
 
-def _csv(chunks: Iterator[list[Event]]) -> Iterator[bytes]:
+def _values(event: Event, columns: Sequence[str]) -> dict[str, Any]:
+    """Return the columns of an event as JSON has them: null is not known."""
+    row = _row(event) | {
+        "timestamp": format_time(event.ts),
+        "cost_usd": json_decimal(event.cost_usd),
+        "attributes": event.attributes,
+    }
+    return {name: row[name] for name in columns}
+
+
+def _csv(chunks: Iterator[list[Event]], columns: Sequence[str]) -> Iterator[bytes]:
     """Write a header and a row an event, lists and other fields as JSON, what is unknown empty."""
-    yield _csv_rows([COLUMNS])
+    yield _csv_rows([columns])
     for events in chunks:
-        yield _csv_rows(_texts(event) for event in events)
+        yield _csv_rows(_texts(event, columns) for event in events)
 
 
 def _csv_rows(rows: Any) -> bytes:
@@ -59,12 +79,12 @@ def _csv_rows(rows: Any) -> bytes:
     return text.getvalue().encode("utf-8", "replace")
 
 
-def _texts(event: Event) -> list[Any]:
+def _texts(event: Event, columns: Sequence[str]) -> list[Any]:
     row = _row(event)
     row["timestamp"] = format_time(event.ts)
     row["tags"] = _encode(event.tags).decode()
     row["cost_usd"] = "" if event.cost_usd is None else f"{event.cost_usd:f}"
-    return list(row.values())
+    return [row[name] for name in columns]
 
 
 def _row(event: Event) -> dict[str, Any]:
@@ -114,7 +134,7 @@ class _Pipe(io.RawIOBase):
         return taken
 
 
-def _parquet(chunks: Iterator[list[Event]]) -> Iterator[bytes]:
+def _parquet(chunks: Iterator[list[Event]], columns: Sequence[str]) -> Iterator[bytes]:
     """Write a row group a piece, compressed with zstd."""
     import pyarrow as pa  # noqa: PLC0415 - a third of a second that only this export needs
     import pyarrow.parquet as pq  # noqa: PLC0415 - likewise
@@ -128,17 +148,18 @@ def _parquet(chunks: Iterator[list[Event]]) -> Iterator[bytes]:
         "tokens_output": pa.int64(),
         "cost_usd": pa.decimal128(38, 12),
     }
-    schema = pa.schema([(name, kinds.get(name, text)) for name in COLUMNS])
+    schema = pa.schema([(name, kinds.get(name, text)) for name in columns])
     pipe = _Pipe()
     with pq.ParquetWriter(pipe, schema, compression="zstd") as writer:
         for events in chunks:
-            table = pa.Table.from_pylist([_row(event) for event in events], schema)
+            rows = [_row(event) for event in events]
+            table = pa.Table.from_pylist(rows, schema)
             writer.write_table(table)
             yield pipe.take()
     yield pipe.take()
 
 
-_WRITERS: Final[Mapping[ExportFormat, Callable[[Iterator[list[Event]]], Iterator[bytes]]]] = {
+_WRITERS: Final[Mapping[ExportFormat, Callable[..., Iterator[bytes]]]] = {
     "jsonl": _jsonl,
     "csv": _csv,
     "parquet": _parquet,
