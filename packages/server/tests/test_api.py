@@ -222,7 +222,7 @@ def test_a_run_is_summed_up(account: Account) -> None:
         "errors": 1, "tokens_input": 24, "tokens_output": 90, "cost_usd": 0.00048,
         "unpriced_calls": 1, "latency_p50_ms": 200, "models": ["gpt-4o", "mine"], "users": ["u"],
         "tags": ["a", "b"], "releases": ["2"], "env": "development", "status": "error",
-        "first_prompt": "What is machine learning?",
+        "first_prompt": "What is machine learning?", "duration_ms": 3_100,
     }  # fmt: skip
     types = [event["event_type"] for event in answer["events"]]
     assert types == ["prompt_call", "prompt_call", "agent_step", "error"]
