@@ -1,24 +1,63 @@
-"""Answer which errors there are, those that differ only in numbers and ids as one."""
+"""Answer which errors there are, those that differ only in numbers and ids as one.
+
+Failed assertions and detected hallucinations are grouped alike: by the assertion's name, and by how
+they were detected.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from watchllm_server.events import EPOCH
+from watchllm_server.events import EPOCH, micros
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from watchllm_server.query.filter import Filter
-    from watchllm_server.store.base import EventStore
+    from watchllm_server.store.base import EventStore, Value
+
+Trouble = Literal["error", "assertion", "hallucination"]
+"""What is looked for: errors, failed assertions or detected hallucinations."""
 
 IS_ERROR: Final = "(event_type = 'error' OR status IN ('error', 'timeout'))"
 """What counts as an error, as SQL: error events, and calls or steps that failed."""
 
-_KIND: Final = (
-    "if(error_type = '' AND error_message = '' AND status != '', "
-    "toString(status), toString(error_type))"
-)
+
+class _Grouping(NamedTuple):
+    """As SQL: which events are meant, and what their group and their words are."""
+
+    which: str
+    kind: str
+    pattern: str
+    message: str
+
+
+_GROUPINGS: Final[Mapping[Trouble, _Grouping]] = {
+    "error": _Grouping(
+        IS_ERROR,
+        "if(error_type = '' AND error_message = '' AND status != '', "
+        "toString(status), toString(error_type))",
+        "error_pattern",
+        "error_message",
+    ),
+    "assertion": _Grouping(
+        "event_type = 'assertion_failed'",
+        "JSONExtractString(attributes, 'assertion_name')",
+        "JSONExtractString(attributes, 'assertion_type')",
+        "concat('expected ', substringUTF8(JSONExtractRaw(attributes, 'expected'), 1, 230), "
+        "', got ', substringUTF8(JSONExtractRaw(attributes, 'actual'), 1, 230))",
+    ),
+    "hallucination": _Grouping(
+        "event_type = 'hallucination_detected'",
+        "JSONExtractString(attributes, 'detection_method')",
+        "''",
+        "substringUTF8(JSONExtractString(attributes, 'flagged_content'), 1, 500)",
+    ),
+}
+_FINGERPRINT: Final = "lower(hex(sipHash64({kind}, {pattern})))"
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +88,24 @@ class ErrorGroup:
     releases: list[str]
 
 
-def error_groups(store: EventStore, where: Filter, *, limit: int) -> list[ErrorGroup]:
-    """Return the kinds of errors that match, the most frequent first."""
-    fragments = {"condition": where.condition(), "is_error": IS_ERROR, "kind": _KIND}
-    parameters = where.parameters()
+class Affected(NamedTuple):
+    """How many errors of one kind something had: a model, a release, a user or an environment."""
+
+    name: str
+    occurrences: int
+
+
+def error_groups(
+    store: EventStore,
+    where: Filter,
+    *,
+    limit: int,
+    trouble: Trouble = "error",
+    fingerprint: str = "",
+) -> list[ErrorGroup]:
+    """Return the kinds of errors that match, the most frequent first, or the one that is named."""
+    fragments = _fragments(where, trouble)
+    parameters = {**where.parameters(), "fingerprint": fingerprint}
     rows = store.query("error_groups", {**parameters, "limit": limit}, fragments)
     if not rows:
         return []
@@ -61,6 +114,70 @@ def error_groups(store: EventStore, where: Filter, *, limit: int) -> list[ErrorG
     newest = {(kind, pattern): example for kind, pattern, example in found}
     # What is erased between the two questions has no example left.
     return [_group(row, newest[row[1], row[2]]) for row in rows if (row[1], row[2]) in newest]
+
+
+def error_trends(
+    store: EventStore,
+    where: Filter,
+    fingerprints: Sequence[str],
+    *,
+    width: timedelta,
+    trouble: Trouble = "error",
+) -> dict[str, list[int]]:
+    """Return how many errors of each kind there were in each stretch of time, the oldest first.
+
+    The first stretch begins at `where.date_from`.
+    """
+    step = width // _MICROSECOND
+    parameters: dict[str, Value] = {
+        **where.parameters(),
+        "fingerprints": list(fingerprints),
+        "width": step,
+    }
+    count = -(-(micros(where.until) - micros(where.date_from)) // step)
+    trends = {fingerprint: [0] * count for fingerprint in fingerprints}
+    rows = store.query("error_trends", parameters, _fragments(where, trouble))
+    for fingerprint, bucket, occurrences in rows:
+        trends[fingerprint][bucket] = round(occurrences)
+    return trends
+
+
+def error_affected(
+    store: EventStore, where: Filter, fingerprint: str, *, trouble: Trouble = "error"
+) -> dict[str, list[Affected]]:
+    """Return whom errors of one kind hit most: ten each of `model`, `release`, `user`, `env`."""
+    parameters = {**where.parameters(), "fingerprint": fingerprint}
+    rows = store.query("error_affected", parameters, _fragments(where, trouble))
+    found: dict[str, list[Affected]] = {"model": [], "release": [], "user": [], "env": []}
+    for dimension, name, occurrences in rows:
+        found[dimension].append(Affected(name, round(occurrences)))
+    return found
+
+
+def error_event_ids(
+    store: EventStore,
+    where: Filter,
+    fingerprint: str,
+    *,
+    limit: int,
+    trouble: Trouble = "error",
+) -> list[str]:
+    """Return the ids of the newest errors of one kind, the newest first."""
+    parameters = {**where.parameters(), "fingerprint": fingerprint, "limit": limit}
+    rows = store.query("error_event_ids", parameters, _fragments(where, trouble))
+    return [event_id for (event_id,) in rows]
+
+
+def _fragments(where: Filter, trouble: Trouble) -> dict[str, str]:
+    grouping = _GROUPINGS[trouble]
+    return {
+        "condition": where.condition(),
+        "is_error": grouping.which,
+        "kind": grouping.kind,
+        "pattern": grouping.pattern,
+        "message": grouping.message,
+        "fingerprint": _FINGERPRINT.format(kind=grouping.kind, pattern=grouping.pattern),
+    }
 
 
 def _group(row: list[Any], newest: list[str]) -> ErrorGroup:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from watchllm_server.events import EPOCH, micros
 from watchllm_server.query.errors import IS_ERROR
+from watchllm_server.query.spans import span_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,15 +26,7 @@ Metric = Literal[
     "tokens_output", "latency_avg", "latency_p50", "latency_p95", "latency_p99",
 ]  # fmt: skip
 
-_HOUR: Final = timedelta(hours=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
-# As the projection by_hour has it.
-_HOUR_SQL: Final = "intDiv(toUnixTimestamp64Micro(ts), 3600000000)"
-_BY_HOUR: Final = f"{_HOUR_SQL} >= {{from_hour:Int64}} AND {_HOUR_SQL} < {{until_hour:Int64}}"
-_BY_TIME: Final = (
-    "ts >= fromUnixTimestamp64Micro({from_us:Int64}, 'UTC') "
-    "AND ts < fromUnixTimestamp64Micro({until_us:Int64}, 'UTC')"
-)
 _KEYS: Final[Mapping[GroupBy | None, str]] = {
     None: "''",
     "model": "model",
@@ -216,42 +209,23 @@ class _Ask:
 
     def _query(self, name: str, width: timedelta | None, parameters: Mapping[str, Value]) -> Any:
         where = self._where
-        given = dict(parameters)
         key, by_tag = _KEYS[self._group_by], self._group_by == "tag"
-        rolled_up = self._is_rolled_up(width)
-        bucket = "0"
-        if width is not None:
-            given["width"] = width // (_HOUR if rolled_up else _MICROSECOND)
-            moment = _HOUR_SQL if rolled_up else "toUnixTimestamp64Micro(ts)"
-            bucket = f"intDiv({moment}, {{width:Int64}})"
-        if rolled_up:
-            given["from_hour"] = (where.date_from - EPOCH) // _HOUR
-            given["until_hour"] = (where.until - EPOCH) // _HOUR
+        span = span_of(where, width, by_hour=self._group_by in _ROLLED_UP)
         return self._store.query(
             name,
-            given,
+            {**parameters, **span.parameters},
             {
                 "key": key,
                 # Events with the same tags are summed up before each tag takes its share.
                 "member": _TAG.format("key") if by_tag else "key",
                 "group": key,
-                "bucket": bucket,
+                "bucket": span.bucket,
                 "is_error": IS_ERROR,
-                "span": _BY_HOUR if rolled_up else _BY_TIME,
+                "span": span.condition,
                 "condition": where.condition(),
                 "chosen": "1" if self._chosen is None else f"group_value {self._chosen}",
                 "chosen_keys": "1" if by_tag or self._chosen is None else f"key {self._chosen}",
             },
-        )
-
-    def _is_rolled_up(self, width: timedelta | None) -> bool:
-        """Tell whether sums by the hour can answer: whole hours, and all by what they keep."""
-        where = self._where
-        return (
-            self._group_by in _ROLLED_UP
-            and not (where.run_id or where.user_id or where.tags or where.text)
-            and all(not (at - EPOCH) % _HOUR for at in (where.date_from, where.until))
-            and (width is None or not width % _HOUR)
         )
 
 

@@ -1,8 +1,8 @@
 -- Errors that differ only in numbers and ids are one.
 SELECT
-    lower(hex(sipHash64(kind, error_pattern))) AS fingerprint,
+    lower(hex(sipHash64(kind, pattern))) AS fingerprint,
     $kind AS kind,
-    error_pattern,
+    $pattern AS pattern,
     sum(1 / greatest(sample_rate, 1e-6)) AS occurrences,
     uniqExact(run_id),
     uniqExactIf(user_id, user_id != ''),
@@ -11,11 +11,12 @@ SELECT
     arraySort(groupUniqArrayIf(100)(model, model != '')),
     arraySort(groupUniqArrayIf(100)(release, release != ''))
 FROM events
-WHERE project_id = {project_id:String}
+PREWHERE project_id = {project_id:String}
   AND ts >= fromUnixTimestamp64Micro({from_us:Int64}, 'UTC')
   AND ts < fromUnixTimestamp64Micro({until_us:Int64}, 'UTC')
   AND $is_error
   AND $condition
-GROUP BY kind, error_pattern
+GROUP BY kind, pattern
+HAVING {fingerprint:String} IN ('', fingerprint)
 ORDER BY occurrences DESC, last_us DESC, fingerprint
 LIMIT {limit:UInt32}

@@ -1,0 +1,146 @@
+"""Answer how the gateway's cache took part in calls: what it saved, and what it would have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from watchllm_server.events import EPOCH
+
+if TYPE_CHECKING:
+    from watchllm_server.query.filter import Filter
+    from watchllm_server.store.base import EventStore
+
+EXACT: Final = frozenset({"HIT", "HIT-COALESCED"})
+"""Outcomes of a request that was asked before, or is being asked, word for word."""
+SEMANTIC: Final = "HIT-SEMANTIC"
+"""The outcome of a request that another's answer served by its meaning."""
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+_CHARACTERS: Final = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class CacheTotals:
+    """How the cache took part in the calls of a stretch of time; estimates with sampling."""
+
+    at: datetime
+    """Where the stretch begins, in UTC."""
+    calls: int = 0
+    """That came by the cache, whether or not it was allowed to answer."""
+    exact_hits: int = 0
+    semantic_hits: int = 0
+    would_hits: int = 0
+    """Calls that another's answer would have served by its meaning, but was not allowed to."""
+    exact_saved_usd: float = 0.0
+    semantic_saved_usd: float = 0.0
+    missed_usd: float = 0.0
+    """What the would-be hits cost, as far as it is known."""
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Return the share of calls that the cache answered; None without calls."""
+        return (self.exact_hits + self.semantic_hits) / self.calls if self.calls else None
+
+
+@dataclass(frozen=True, slots=True)
+class WouldHit:
+    """A call, and the earlier one whose answer would have served it. Texts are cut at 4,000."""
+
+    event_id: str
+    run_id: str
+    at: datetime
+    model: str
+    similarity: float | None
+    confidence: float | None
+    cost_usd: Decimal | None
+    """What the call cost and a hit would have saved."""
+    prompt: str
+    response: str
+    other_event_id: str
+    other_prompt: str | None
+    """Of the earlier call; None when it is not stored, or not any more."""
+    other_response: str | None
+
+
+def cache_totals(store: EventStore, where: Filter, *, width: timedelta) -> list[CacheTotals]:
+    """Return how the cache took part in calls over time, in stretches counted from 1970.
+
+    Stretches without calls through the cache are left out.
+    """
+    step = width // _MICROSECOND
+    rows = store.query(
+        "cache_outcomes",
+        {**where.parameters(), "width": step},
+        {"condition": where.condition()},
+    )
+    found: dict[int, list[tuple[str, float, float, float, float]]] = {}
+    for bucket, outcome, calls, saved, would, missed in rows:
+        found.setdefault(bucket, []).append((outcome, calls, saved, would, missed))
+    return [_totals(EPOCH + bucket * width, each) for bucket, each in found.items()]
+
+
+def sum_of_totals(found: list[CacheTotals], at: datetime) -> CacheTotals:
+    """Return several stretches as one."""
+    return CacheTotals(
+        at=at,
+        calls=sum(each.calls for each in found),
+        exact_hits=sum(each.exact_hits for each in found),
+        semantic_hits=sum(each.semantic_hits for each in found),
+        would_hits=sum(each.would_hits for each in found),
+        exact_saved_usd=sum(each.exact_saved_usd for each in found),
+        semantic_saved_usd=sum(each.semantic_saved_usd for each in found),
+        missed_usd=sum(each.missed_usd for each in found),
+    )
+
+
+def would_hits(store: EventStore, where: Filter, *, limit: int) -> list[WouldHit]:
+    """Return the newest calls that another's answer would have served, the newest first."""
+    given = {**where.parameters(), "characters": _CHARACTERS}
+    rows = store.query("would_hits", {**given, "limit": limit}, {"condition": where.condition()})
+    if not rows:
+        return []
+    others = {other for _, other, *_ in rows}
+    texts = {
+        event_id: (prompt, response)
+        for event_id, prompt, response in store.query(
+            "texts_of", {**given, "event_ids": sorted(others)}
+        )
+    }
+    found = []
+    for event_id, other, run_id, at, model, similarity, confidence, cost, prompt, response in rows:
+        other_prompt, other_response = texts.get(other, (None, None))
+        found.append(
+            WouldHit(
+                event_id=event_id,
+                run_id=run_id,
+                at=EPOCH + timedelta(microseconds=at),
+                model=model,
+                similarity=similarity,
+                confidence=confidence,
+                cost_usd=None if cost is None else Decimal(cost),
+                prompt=prompt,
+                response=response,
+                other_event_id=other,
+                other_prompt=other_prompt,
+                other_response=other_response,
+            )
+        )
+    return found
+
+
+def _totals(at: datetime, outcomes: list[tuple[str, float, float, float, float]]) -> CacheTotals:
+    exact = [each for each in outcomes if each[0] in EXACT]
+    semantic = [each for each in outcomes if each[0] == SEMANTIC]
+    return CacheTotals(
+        at=at,
+        calls=round(sum(each[1] for each in outcomes)),
+        exact_hits=round(sum(each[1] for each in exact)),
+        semantic_hits=round(sum(each[1] for each in semantic)),
+        would_hits=round(sum(each[3] for each in outcomes)),
+        exact_saved_usd=sum(each[2] for each in exact),
+        semantic_saved_usd=sum(each[2] for each in semantic),
+        missed_usd=sum(each[4] for each in outcomes),
+    )
