@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 try:
     import openai as library
 except ImportError:
-    import anthropic as library
+    try:
+        import anthropic as library
+    except ImportError:
+        from google import genai as library  # its tests have fixtures of their own
 
 NAME = library.__name__
 MAKE = {"openai": ("OpenAI", "AsyncOpenAI"), "anthropic": ("Anthropic", "AsyncAnthropic")}
@@ -90,7 +93,7 @@ def clients(endpoint: Endpoint) -> Iterator[Clients]:
     made.close()
 
 
-def method(client: Any, api: str, *, raw: bool = False) -> Callable[..., Any]:
+def method(client: Any, api: str, *, form: str = "") -> Callable[..., Any]:
     """Return the method that calls an API, with what it asks."""
     resource = {
         "chat": lambda: client.chat.completions,
@@ -106,7 +109,7 @@ def method(client: Any, api: str, *, raw: bool = False) -> Callable[..., Any]:
         "embeddings": {"input": QUESTION, "encoding_format": "float"},
         "messages": {"messages": MESSAGES, "max_tokens": 100},
     }[api]
-    create = (resource.with_raw_response if raw else resource).create
+    create = (getattr(resource, form) if form else resource).create
     return lambda **options: create(**{**asks, **options})
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import watchllm
 
 from conftest import NAME
+from programs import PAGE, PROGRAMS
 
 if TYPE_CHECKING:
     from upstream import Endpoint
 
-PAGE = Path(__file__).parents[2] / "docs" / "howto" / "instrument.md"
-PROGRAMS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 OTHERS = {"openai", "anthropic", "langchain.agents"} - {NAME}
 
 

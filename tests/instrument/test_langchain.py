@@ -32,7 +32,7 @@ from langgraph.types import interrupt
 from watchllm import langchain as ours
 from watchllm.langchain import WatchLLMCallback, WatchLLMCallbackHandler
 
-from test_howto import PROGRAMS
+from programs import PROGRAMS
 from upstream import ANSWER
 
 QUESTION = "How is the weather in Rome?"

@@ -32,6 +32,7 @@ STREAMS = [
     "hold",
     "with",
 ]
+FORMS = {"raw": "with_raw_response"}
 MODELS = {"flaky", "nope", "slow", "bare", "cut", "wrong", "hold"}
 
 
@@ -50,14 +51,14 @@ def more(api: str) -> dict[str, Any]:
 def whole(client: Any, api: str, scene: str) -> Any:
     """Call without a stream."""
     model = scene if scene in MODELS else "gpt-4o"
-    result = method(client, api, raw=scene == "raw")(model=model)
+    result = method(client, api, form=FORMS.get(scene, ""))(model=model)
     return shown(result.parse() if scene == "raw" else result)
 
 
 async def async_whole(client: Any, api: str, scene: str) -> Any:
     """Call without a stream, asynchronously."""
     model = scene if scene in MODELS else "gpt-4o"
-    result = await method(client, api, raw=scene == "raw")(model=model)
+    result = await method(client, api, form=FORMS.get(scene, ""))(model=model)
     if scene == "raw":
         result = result.parse()
         result = await result if hasattr(result, "__await__") else result
@@ -67,7 +68,7 @@ async def async_whole(client: Any, api: str, scene: str) -> Any:
 def streamed(client: Any, api: str, scene: str) -> Any:
     """Call with a stream, and leave it as the scene says."""
     model = scene if scene in MODELS else "gpt-4o"
-    stream = method(client, api, raw=scene == "raw")(model=model, stream=True, **more(api))
+    stream = method(client, api, form=FORMS.get(scene, ""))(model=model, stream=True, **more(api))
     if scene == "raw":
         stream = stream.parse()
     if scene == "dropped":
@@ -89,7 +90,9 @@ def streamed(client: Any, api: str, scene: str) -> Any:
 async def async_streamed(client: Any, api: str, scene: str) -> Any:
     """Call with a stream asynchronously, and leave it as the scene says."""
     model = scene if scene in MODELS else "gpt-4o"
-    stream = await method(client, api, raw=scene == "raw")(model=model, stream=True, **more(api))
+    stream = await method(client, api, form=FORMS.get(scene, ""))(
+        model=model, stream=True, **more(api)
+    )
     if scene == "raw":
         stream = stream.parse()
         stream = await stream if hasattr(stream, "__await__") else stream

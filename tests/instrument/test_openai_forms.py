@@ -145,19 +145,6 @@ def test_an_async_stream_helper_is_logged_once(clients: Clients, events: Any) ->
     assert event["response_metadata"]["ended"] == "closed early"
 
 
-def test_a_streaming_response_is_left_to_the_app(clients: Clients, events: Any) -> None:
-    """A body that the app wants to read itself is not read before; the call is logged."""
-    with clients.sync().chat.completions.with_streaming_response.create(
-        model="gpt-4o", messages=MESSAGES
-    ) as response:
-        assert not response.is_closed
-        assert response.parse().choices[0].message.content == ANSWER
-
-    (event,) = events.all()
-    assert event["response_metadata"]["body"] == "left to the app to read"
-    assert (event["model"], event["status"]) == ("gpt-4o", "success")
-
-
 def test_several_choices_stand_in_paragraphs(clients: Clients, events: Any) -> None:
     """Each of several answers is in the response."""
     clients.sync().chat.completions.create(model="gpt-4o", messages=MESSAGES, n=2)

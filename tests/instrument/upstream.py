@@ -2,7 +2,8 @@
 
 `flaky` fails at the first try, `slow` never answers, `nope` is not there. Of streams, `hold` stops
 in the middle until the client leaves, `cut` breaks off, `wrong` tells of an error. `short` was cut
-short, `failed` failed, `refuse` says no, `plain` is no JSON, `bare` has no usage and odd fields.
+short, `failed` failed, `refuse` says no, `plain` is no JSON, `torn` ends too early, `bare` has no
+usage and odd fields.
 """
 
 from __future__ import annotations
@@ -39,21 +40,27 @@ MESSAGES_USAGE = {"input_tokens": 24, "output_tokens": 12, "cache_read_input_tok
 class Endpoint:
     """A running endpoint on a free port of loopback."""
 
-    def __init__(self) -> None:
+    def __init__(self, handler: type[Handler] | None = None) -> None:
         self.leave = threading.Event()
         """Set when those who wait are to give up."""
         self.arrived = threading.Event()
         """Set when a request that is never answered has arrived."""
+        self._asked: dict[str, int] = {}
         endpoint = self
 
-        class Handler(_Handler):
+        class Scripted(handler or Handler):  # type: ignore[misc] # known when it runs
             server_of = endpoint
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
+
+    def first_of(self, path: str) -> bool:
+        """Say whether a path is asked for the first, the third, the fifth time."""
+        self._asked[path] = self._asked.get(path, 0) + 1
+        return self._asked[path] % 2 == 1
 
     def stop(self) -> None:
         """End the endpoint."""
@@ -63,13 +70,18 @@ class Endpoint:
         self._thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Answer as OpenAI and Anthropic do."""
+
     protocol_version = "HTTP/1.1"
     server_of: Endpoint
 
     def do_POST(self) -> None:
+        """Read the request."""
+        self.play(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def play(self, asked: dict[str, Any]) -> None:
         """Play the scene."""
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.path = self.path.partition("?")[0]
         model = asked["model"]
         if model == "slow":
@@ -81,10 +93,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.reply(404, {"type": "error", "error": {**error, "code": "model_not_found"}})
         elif model == "flaky" and self.headers.get("x-stainless-retry-count") == "0":
             self.reply(500, {"error": {"message": "Try again."}})
-        elif model == "plain":
+        elif model in ("plain", "torn"):
+            length = len(ANSWER) if model == "plain" else 1_000_000
+            self.close_connection = model == "torn"
             self.send_response(200)
             self.send_header("Content-Type", "text/plain")
-            self.send_header("Content-Length", str(len(ANSWER)))
+            self.send_header("Content-Length", str(length))
             self.end_headers()
             self.wfile.write(ANSWER.encode())
         elif asked.get("stream"):

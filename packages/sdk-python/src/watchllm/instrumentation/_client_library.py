@@ -11,9 +11,11 @@ from contextlib import suppress
 from importlib import import_module
 from inspect import isawaitable
 
+from watchllm.instrumentation._body import ObservedBody
 from watchllm.instrumentation._call import Call
-from watchllm.instrumentation._patch import Patch
+from watchllm.instrumentation._patch import Patch, owner
 from watchllm.instrumentation._stream import ObservedAsyncIterator, ObservedIterator
+from watchllm.instrumentation._wrap import async_wrapped, wrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,108 +52,56 @@ class Library:
         host = "." + client.base_url.host
         return next((name for end, name in self.hosts.items() if host.endswith(end)), None)
 
+    def patches(self, module: ModuleType) -> list[Patch]:
+        """Return the patches of the library.
 
-def patches_of(module: ModuleType, library: Library) -> list[Patch]:
-    """Return the patches of a library.
+        Raises AttributeError or LookupError if it is not made as expected.
+        """
+        client, async_client = (getattr(module, name) for name in self.clients)
+        request = wrapped(self._begin, _finish)
+        async_request = async_wrapped(self._begin, _async_finish)
+        patches = [
+            Patch(owner(client, "request"), "request", request),
+            Patch(owner(async_client, "request"), "request", async_request),
+        ]
+        for where, *names in self.streams:
+            # Without them a stream that is closed early is logged when it is dropped.
+            with suppress(ImportError, AttributeError, LookupError):
+                home = import_module(module.__name__ + where)
+                stream, async_stream = (getattr(home, name) for name in names)
+                patches.append(Patch(owner(stream, "close"), "close", _close))
+                patches.append(Patch(owner(async_stream, "close"), "close", _async_close))
+        return patches
 
-    Raises AttributeError or LookupError if it is not made as expected.
-    """
-    client, async_client = (getattr(module, name) for name in library.clients)
-    patches = [
-        Patch(_owner(client, "request"), "request", _request(library)),
-        Patch(_owner(async_client, "request"), "request", _async_request(library)),
-    ]
-    for where, *names in library.streams:
-        # Without them a stream that is closed early is logged when it is dropped.
-        with suppress(ImportError, AttributeError, LookupError):
-            home = import_module(module.__name__ + where)
-            stream, async_stream = (getattr(home, name) for name in names)
-            patches.append(Patch(_owner(stream, "close"), "close", _close))
-            patches.append(Patch(_owner(async_stream, "close"), "close", _async_close))
-    return patches
-
-
-def _owner(found: type, name: str) -> type:
-    """Return the class that defines a method, for its other heirs use it too."""
-    for owner in found.__mro__:
-        if name in vars(owner):
-            return owner
-    raise LookupError(f"{found.__name__} has no method {name}")
-
-
-def _begin(
-    library: Library, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Call | None:
-    """Return the call that a request is, None if it is no call of a model. Never raises."""
-    try:
-        options = kwargs["options"] if "options" in kwargs else args[1]
-        api = library.apis.get(options.url.partition("?")[0])
-        if api is None or options.method != "post":
+    def _begin(self, client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        try:
+            options = kwargs["options"] if "options" in kwargs else args[1]
+            api = self.apis.get(options.url.partition("?")[0])
+            if api is None or options.method != "post":
+                return None
+            return Call(api, options.json_data or {}, self.provider(client))
+        except Exception as failure:
+            Call.report(failure)
             return None
-        return Call(api, options.json_data or {}, library.provider(client))
-    except Exception as failure:
-        Call.report(failure)
-        return None
 
 
-def _request(library: Library) -> Callable[[Method, Switch], Method]:
-    def make(original: Method, switch: Switch) -> Method:
-        def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-            call = _begin(library, self, args, kwargs) if switch.on else None
-            if call is None:
-                return original(self, *args, **kwargs)
-            try:
-                result = original(self, *args, **kwargs)
-            except BaseException as error:
-                call.end(error)
-                raise
-            try:
-                streams = bool(kwargs.get("stream"))
-                if streams and hasattr(result, "http_response"):
-                    # Parsing is cached: the app gets the stream that is observed.
-                    _observe(result.parse(), call)
-                elif streams:
-                    _observe(result, call)
-                else:
-                    _end(call, result)
-            except Exception as failure:
-                call.fault(failure)
-                call.end()
-            return result
-
-        return request
-
-    return make
+def _finish(call: Call, result: Any, kwargs: dict[str, Any]) -> Any:
+    if not kwargs.get("stream"):
+        _end(call, result)
+    elif hasattr(result, "http_response"):
+        # Parsing is cached: the app gets the stream that is observed.
+        _observe(result.parse(), call)
+    else:
+        _observe(result, call)
+    return result
 
 
-def _async_request(library: Library) -> Callable[[Method, Switch], Method]:
-    def make(original: Method, switch: Switch) -> Method:
-        async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-            call = _begin(library, self, args, kwargs) if switch.on else None
-            if call is None:
-                return await original(self, *args, **kwargs)
-            try:
-                result = await original(self, *args, **kwargs)
-            except BaseException as error:
-                call.end(error)
-                raise
-            try:
-                streams = bool(kwargs.get("stream"))
-                if streams and hasattr(result, "http_response"):
-                    parsed = result.parse()
-                    _observe(await parsed if isawaitable(parsed) else parsed, call)
-                elif streams:
-                    _observe(result, call)
-                else:
-                    _end(call, result)
-            except Exception as failure:
-                call.fault(failure)
-                call.end()
-            return result
-
-        return request
-
-    return make
+async def _async_finish(call: Call, result: Any, kwargs: dict[str, Any]) -> Any:
+    if kwargs.get("stream") and hasattr(result, "http_response"):
+        parsed = result.parse()
+        _observe(await parsed if isawaitable(parsed) else parsed, call)
+        return result
+    return _finish(call, result, kwargs)
 
 
 def _observe(stream: Any, call: Call) -> None:
@@ -169,7 +119,8 @@ def _end(call: Call, result: Any) -> None:
         # The app may parse it into whatever it likes, or not at all.
         call.answered(response.json())
     else:
-        call.note("body", "left to the app to read")
+        ObservedBody(response, call)
+        return
     call.end()
 
 

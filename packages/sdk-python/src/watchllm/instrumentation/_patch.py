@@ -55,6 +55,17 @@ class Patch:
             setattr(self._owner, self._name, self._original)
 
 
+def owner(found: type, name: str) -> type:
+    """Return the class that defines a method, for its other heirs use it too.
+
+    Raises LookupError if none does.
+    """
+    for each in found.__mro__:
+        if name in vars(each):
+            return each
+    raise LookupError(f"{found.__name__} has no method {name}")
+
+
 def _leads_to(method: Any, ours: Any) -> bool:
     while method is not None and method is not ours:
         method = getattr(method, "__wrapped__", None)

@@ -9,17 +9,29 @@ from importlib.util import find_spec
 from watchllm._default import get_client, init
 from watchllm._late import importing
 from watchllm.errors import ConfigurationError
-from watchllm.instrumentation import _anthropic, _openai
+from watchllm.instrumentation import _anthropic, _google, _openai
 from watchllm.instrumentation._call import problems
-from watchllm.instrumentation._client_library import patches_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Sequence
+    from types import ModuleType
+    from typing import Any, Protocol, Sequence
 
     from watchllm.instrumentation._patch import Patch
 
-LIBRARIES = {"openai": _openai.LIBRARY, "anthropic": _anthropic.LIBRARY}
+    class Library(Protocol):
+        """A library whose calls can be logged."""
+
+        def patches(self, module: ModuleType) -> list[Patch]:
+            """Return the patches; raises whatever it does if it is not made as expected."""
+            ...
+
+
+LIBRARIES: dict[str, Library] = {
+    "openai": _openai.LIBRARY,
+    "anthropic": _anthropic.LIBRARY,
+    "google-genai": _google.LIBRARY,
+}
 """What is known, by the name under which it is installed."""
 
 _lock = threading.RLock()
@@ -31,11 +43,12 @@ def auto_instrument(
 ) -> list[str]:
     """Log every call of the LLM libraries that are installed; return their names.
 
-    `providers` are some of "openai" and "anthropic"; without it, all that are installed. With
-    `client_options` calls `init()` with them; without, the client is the one of `get_client()`.
-    Clients that the app has made already are covered too. Once more is harmless. Raises
-    ConfigurationError for an unknown provider and as `init()` does, before anything is changed.
-    A provider that is not installed is left out; if it was asked for by name, one warning says so.
+    `providers` are some of "openai", "anthropic" and "google-genai"; without it, all that are
+    installed. With `client_options` calls `init()` with them; without, the client is the one of
+    `get_client()`. Clients that the app has made already are covered too. Once more is harmless.
+    Raises ConfigurationError for an unknown provider and as `init()` does, before anything is
+    changed. A provider that is not installed is left out; if it was asked for by name, one warning
+    says so.
     """
     names = [providers] if isinstance(providers, str) else list(providers or LIBRARIES)
     for name in names:
@@ -72,7 +85,7 @@ def _instrument(name: str, *, asked_for: bool) -> bool:
     library = LIBRARIES[name]
     if name not in _patches:
         try:
-            if find_spec(name) is None:
+            if not _installed(name):
                 if asked_for:
                     problems.report(
                         f"not installed {name}",
@@ -80,8 +93,8 @@ def _instrument(name: str, *, asked_for: bool) -> bool:
                     )
                 return False
             with importing:
-                module = import_module(name)
-            _patches[name] = patches_of(module, library)
+                module = import_module(name.replace("-", "."))
+            _patches[name] = library.patches(module)
         except Exception as failure:
             problems.report(
                 f"patch {name}",
@@ -91,3 +104,10 @@ def _instrument(name: str, *, asked_for: bool) -> bool:
     for patch in _patches[name]:
         patch.apply()
     return True
+
+
+def _installed(name: str) -> bool:
+    try:
+        return find_spec(name.replace("-", ".")) is not None
+    except ModuleNotFoundError:  # not even what it would be a part of
+        return False
