@@ -47,7 +47,8 @@ lock: $(BOOT)/ready  ## Resolve the pinned versions of tests and tools anew
 	$(NOX) -s lock
 
 clean:  ## Remove everything that was installed or built here
-	rm -rf .venv .nox dist docs/_build .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .nox dist docs/_build .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	  packages/server/src/watchllm_server/pages/static/vendor tests/browser/output
 
 $(BOOT)/ready: requirements-boot.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

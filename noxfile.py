@@ -63,9 +63,10 @@ show_interpreters_to_uv()
 @functools.cache
 def wheel(package: Path) -> str:
     """Build the wheel of a package, unless the one in dist/ is newer than all it is made from."""
+    carried = [ROOT / "examples"] if package == SERVER else []
     sources = [
         path
-        for folder in (package / "src", *([ROOT / "examples"] if package == SERVER else []))
+        for folder in (package / "src", package / "assets", *carried)
         for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     ]
@@ -195,7 +196,8 @@ def server(session: nox.Session) -> None:
 def e2e(session: nox.Session) -> None:
     """Test across the packages: SDK to server to page, the contract, the demo, the tree itself."""
     install(session, "-r", str(SERVER / "requirements-test.lock"), wheel(SDK), wheel(SERVER))
-    elsewhere = [f"--ignore=tests/{name}" for name in ("otlp", "clients", "instrument")]
+    apart = ("otlp", "clients", "instrument", "browser")
+    elsewhere = [f"--ignore=tests/{name}" for name in apart]
     session.run("pytest", "tests", *elsewhere, *session.posargs)
 
 

@@ -56,8 +56,8 @@ def test_each_step_of_the_sdk_has_its_file(name: str) -> None:
         "pricing.py", "redaction.py", "metadata", "ingest/batch.py", "ingest/commit.py",
         "store/base.py",
         "store/embedded.py", "store/schema", "store/queries", "query/events.py", "query/runs.py",
-        "pages/routes.py", "pages/contexts.py", "pages/templates", "pages/static", "api",
-        "py.typed",
+        "pages/routes.py", "pages/site.py", "pages/filters.py", "pages/templates", "pages/static",
+        "api", "py.typed",
     ],
 )  # fmt: skip
 def test_each_step_of_the_server_has_its_file(name: str) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 import math
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -131,7 +132,7 @@ class Access:
         """Raise the Problem that answers 403 to a form that another site may have sent."""
         self._check_origin(request, strict=True)
         token = self._token(request)
-        if token and not _same(fields.get("csrf", ""), _csrf(token)):
+        if token and not _is_csrf(token, fields.get("csrf", "")):
             raise _foreign()
 
     def check_login_form(self, request: Request) -> None:
@@ -220,8 +221,21 @@ def _foreign() -> Problem:
     return Problem(403, "foreign_request", message)
 
 
-def _csrf(token: str) -> str:
-    return hmac.new(token.encode("utf-8", "replace"), b"csrf", hashlib.sha256).hexdigest()
+def _csrf(token: str, nonce: str = "") -> str:
+    """Return what shows that a form comes from a page of the session.
+
+    It begins anew with each page, so that its like in packed pages tells nothing of it (BREACH).
+    """
+    nonce = nonce or secrets.token_hex(8)
+    mark = hmac.new(
+        token.encode("utf-8", "replace"), f"csrf {nonce}".encode("utf-8", "replace"), hashlib.sha256
+    )
+    return f"{nonce}.{mark.hexdigest()}"
+
+
+def _is_csrf(token: str, given: str) -> bool:
+    nonce = given.partition(".")[0]
+    return bool(nonce) and _same(given, _csrf(token, nonce))
 
 
 def _same(one: str, other: str) -> bool:

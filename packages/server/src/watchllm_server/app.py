@@ -33,7 +33,8 @@ from watchllm_server.keeping.keeper import Keeper
 from watchllm_server.keeping.refresher import Refresher
 from watchllm_server.observability import CountedLosses, MeasuredStore, Metrics
 from watchllm_server.own_prices import OwnPrices
-from watchllm_server.pages.routes import Pages
+from watchllm_server.pages.routes import page_routes
+from watchllm_server.pages.services import Services
 from watchllm_server.pricing import Prices
 from watchllm_server.redaction import redaction_of
 
@@ -128,7 +129,22 @@ def create_app(
         *Admin(access, metadata, eraser, backup, keyring.forget).routes(),
         *GatewayAdmin(access, metadata, pricing, provider_keys).routes(),
         *Operation(store, metrics).routes(),
-        *Pages(store, metadata, access).routes(),
+        *page_routes(
+            Services(
+                settings=settings,
+                store=store,
+                metadata=metadata,
+                access=access,
+                clock=clock,
+                keyring=keyring,
+                pricing=pricing,
+                eraser=eraser,
+                provider_keys=provider_keys,
+                cache=gateway.cache if gateway else None,
+                lifetimes=gateway.lifetimes if gateway else None,
+                limiter=gateway.limiter if gateway else None,
+            )
+        ),
     ]
     if gateway:
         callers = Authenticator(keyring, "gateway")

@@ -20,13 +20,13 @@ from watchllm_server.query.events import SortBy, SortOrder
 from watchllm_server.query.export import ExportFormat
 from watchllm_server.query.filter import Filter, TextMode, has_word
 from watchllm_server.query.runs import RunStatus
+from watchllm_server.query.stretches import Period
 from watchllm_server.query.totals import GroupBy, Metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 Kind = Literal["text", "texts", "time", "count"]
-Period = Literal["1h", "6h", "24h", "7d", "30d"]
 
 MAX_BODY: Final = 1_000_000
 MAX_CHARACTERS: Final = 20_000

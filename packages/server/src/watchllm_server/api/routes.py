@@ -34,7 +34,7 @@ from watchllm_server.api.params import (
     question_of_body,
     question_of_url,
 )
-from watchllm_server.api.stretches import recently, stretches
+from watchllm_server.api.stretches import stretches
 from watchllm_server.errors import Problem, StoreError, invalid_query, store_unavailable
 from watchllm_server.query.cursor import CursorError
 from watchllm_server.query.errors import error_groups
@@ -42,6 +42,7 @@ from watchllm_server.query.events import EventPage, event_by_id, page_of_events
 from watchllm_server.query.export import MEDIA_TYPES, export
 from watchllm_server.query.filter import Filter
 from watchllm_server.query.runs import Run, Whole, page_of_runs, run_by_id
+from watchllm_server.query.stretches import recently
 from watchllm_server.query.totals import series, totals, totals_by_group
 from watchllm_server.query.tree import parents_of, tree_of
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from watchllm_server.pages import format as show
-from watchllm_server.pages.contexts import EventView, Failure, Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,6 +27,48 @@ _TYPE_TONES = {
 _FACTS = ("step_type", "severity", "confidence_score", "threshold", "actual_value")
 _FOLDED = {"client", "redactions", "response_metadata", "tool_calls", "sample_rate", "context"}
 _MIN_BAR = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of an event: a label and its text, open or folded."""
+
+    label: str
+    text: str
+    folded: bool = False
+    is_json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What went wrong in an event."""
+
+    kind: str
+    message: str
+    stack: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """One event of a run, in words that a person reads."""
+
+    anchor: str
+    kind: str
+    """The event type, with blanks: `prompt call`."""
+    title: str
+    tone: str
+    """success, warning, error or neutral: the colour of its mark."""
+    time: str
+    after: str
+    """The time since the run's first event."""
+    facts: list[tuple[str, str]]
+    """Short facts by name: model, tokens, cost, latency."""
+    tags: list[str]
+    failure: Failure | None
+    sections: list[Section]
+    bar_start: float
+    """Where its bar begins in the run's stretch of time, in percent."""
+    bar_width: float
 
 
 def event_views(events: Iterable[Event], start: datetime) -> tuple[list[EventView], timedelta]:

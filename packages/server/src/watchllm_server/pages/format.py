@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -12,6 +12,7 @@ _SECOND = 1_000
 _MINUTE = 60 * _SECOND
 _HOUR = 60 * _MINUTE
 _CENT = Decimal("0.01")
+_UNITS = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
 
 
 def cost(value: Decimal | None) -> str:
@@ -23,6 +24,11 @@ def cost(value: Decimal | None) -> str:
     if value >= _CENT:
         return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
     return f"${value.quantize(Decimal(1).scaleb(value.adjusted() - 1)):f}"
+
+
+def decimal(value: float) -> Decimal:
+    """Return a number of a chart as money."""
+    return Decimal(repr(value))
 
 
 def milliseconds(value: float | None) -> str:
@@ -58,3 +64,36 @@ def clock_time(value: datetime) -> str:
 def words(name: str) -> str:
     """Return `prompt call` for `prompt_call`."""
     return name.replace("_", " ")
+
+
+def percent(value: float | None) -> str:
+    """Return a share as percent with the digits that matter, or `unknown`."""
+    if value is None:
+        return "unknown"
+    return f"{100 * value:.3g} %" if value < 1 else f"{100 * value:.0f} %"
+
+
+def short_count(value: float | None) -> str:
+    """Return a count in at most four characters and a unit: 950, 12.3 k, 4.56 M; or `unknown`."""
+    if value is None:
+        return "unknown"
+    for least, size, unit in _UNITS:
+        if abs(value) >= least:
+            return (
+                f"{value / size:,.3g} {unit}"
+                if abs(value) < 1_000 * size
+                else f"{value / size:,.0f} {unit}"
+            )
+    return f"{value:,.0f}"
+
+
+FILTERS: Final = {
+    "cost": cost,
+    "milliseconds": milliseconds,
+    "count": count,
+    "moment": moment,
+    "percent": percent,
+    "short_count": short_count,
+    "words": words,
+}
+"""The names that templates have for these."""
