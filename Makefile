@@ -3,7 +3,7 @@ BOOT := .venv/boot
 NOX  := $(BOOT)/bin/nox --non-interactive
 LLM  ?= auto
 # Each of these keeps one core busy; the server's tests keep two, and lint and types make the wheels.
-ABREAST := sdk-3.8 sdk-3.9 sdk-3.10 sdk-3.11 sdk-3.12 sdk-3.13 lowest e2e otlp clients instrument docs
+ABREAST := sdk-3.8 sdk-3.9 sdk-3.10 sdk-3.11 sdk-3.12 sdk-3.13 lowest e2e otlp clients instrument integrations docs
 
 .DEFAULT_GOAL := help
 .PHONY: $(ABREAST) help demo test check matrix bench bench-peers docs serve format lock clean
@@ -26,7 +26,7 @@ check: $(BOOT)/ready  ## The quick part: lint, types and the tests on one Python
 	$(NOX) -s lint types "sdk-3.11" "server-3.11"
 
 matrix: $(BOOT)/ready  ## The SDK's tests on Python 3.8 to 3.13
-	$(NOX) -s sdk lowest instrument coverage
+	$(NOX) -s sdk lowest instrument integrations coverage
 
 bench: $(BOOT)/ready  ## Measure: microseconds per log call, events per second ingested
 	$(NOX) -s bench

@@ -35,6 +35,7 @@ nox.options.sessions = [
     "otlp",
     "clients",
     "instrument",
+    "integrations",
     "docs",
     "coverage",
 ]
@@ -196,7 +197,7 @@ def server(session: nox.Session) -> None:
 def e2e(session: nox.Session) -> None:
     """Test across the packages: SDK to server to page, the contract, the demo, the tree itself."""
     install(session, "-r", str(SERVER / "requirements-test.lock"), wheel(SDK), wheel(SERVER))
-    apart = ("otlp", "clients", "instrument", "browser")
+    apart = ("otlp", "clients", "instrument", "integrations", "browser")
     elsewhere = [f"--ignore=tests/{name}" for name in apart]
     session.run("pytest", "tests", *elsewhere, *session.posargs)
 
@@ -217,32 +218,50 @@ def instrument(session: nox.Session) -> None:
     The locks whose names end in -oldest are of Python 3.8. Where a file of tests has the name of a
     lock, it alone is run: what the library brings with it is tested elsewhere.
     """
-    uv = str(ROOT / ".venv" / "boot" / "bin" / "uv")
-    folder = ROOT / "tests" / "instrument"
-    for lock_file in sorted(folder.glob("*.lock")):
+    for lock_file in sorted((ROOT / "tests" / "instrument").glob("*.lock")):
         name = lock_file.stem
-        home = ROOT / ".nox" / "instrument" / name
         version = "3.8" if name.endswith("-oldest") else "3.11"
-        if not (CI or shutil.which(f"python{version}")):
-            session.log(f"{name} is not tested: there is no Python {version}")
-            continue
-        if not home.exists():
-            session.run(uv, "venv", "-q", "-p", version, str(home), external=True)
-        python = str(home / "bin" / "python")
-        again = "--reinstall-package=watchllm"
-        into = (uv, "pip", "install", "-q", "-p", python, again)
-        session.run(*into, "-r", str(lock_file), wheel(SDK), external=True)
-        data = ROOT / f".coverage.{SDK.name}.instrument-{name}"
         own = f"test_{name.rstrip('0123456789').replace('-', '_')}.py"
-        those = own if (folder / own).exists() else "."
-        with session.chdir(folder):
-            session.run(
-                *(python, "-m", "coverage", "run", f"--rcfile={SDK / 'pyproject.toml'}"),
-                *("-m", "pytest", "-q", "-c", str(ROOT / "pytest.ini"), f"--rootdir={folder}"),
-                *(f"--confcutdir={folder}", those, *session.posargs),
-                env={"COVERAGE_FILE": str(data), "PYTHONPATH": str(folder)},
-                external=True,
-            )
+        those = own if (lock_file.parent / own).exists() else "."
+        tests_apart(session, lock_file, version, those)
+
+
+@nox.session(python=False)
+def integrations(session: nox.Session) -> None:
+    """Test each framework's integration with the real one, each in an environment of its own."""
+    helpers = (ROOT / "tests" / "instrument", SDK / "tests")
+    for lock_file in sorted((ROOT / "tests" / "integrations").glob("*.lock")):
+        tests_apart(session, lock_file, "3.11", f"test_{lock_file.stem}.py", *helpers)
+
+
+def tests_apart(
+    session: nox.Session, lock_file: Path, version: str, those: str, *helpers: Path
+) -> None:
+    """Run tests beside a lock file in its environment, under coverage of the SDK's wheel.
+
+    `helpers` are further folders whose modules the tests import.
+    """
+    folder, name = lock_file.parent, lock_file.stem
+    if not (CI or shutil.which(f"python{version}")):
+        session.log(f"{name} is not tested: there is no Python {version}")
+        return
+    uv = str(ROOT / ".venv" / "boot" / "bin" / "uv")
+    home = ROOT / ".nox" / folder.name / name
+    if not home.exists():
+        session.run(uv, "venv", "-q", "-p", version, str(home), external=True)
+    python = str(home / "bin" / "python")
+    into = (uv, "pip", "install", "-q", "-p", python, "--reinstall-package=watchllm")
+    session.run(*into, "-r", str(lock_file), wheel(SDK), external=True)
+    path = os.pathsep.join(str(each) for each in (folder, *helpers))
+    data = ROOT / f".coverage.{SDK.name}.{folder.name}-{name}"
+    with session.chdir(folder):
+        session.run(
+            *(python, "-m", "coverage", "run", f"--rcfile={SDK / 'pyproject.toml'}"),
+            *("-m", "pytest", "-q", "-c", str(ROOT / "pytest.ini"), f"--rootdir={folder}"),
+            *(f"--confcutdir={folder}", those, *session.posargs),
+            env={"COVERAGE_FILE": str(data), "PYTHONPATH": path},
+            external=True,
+        )
 
 
 @nox.session(python="3.11")
@@ -364,7 +383,8 @@ def lock(session: nox.Session) -> None:
         ),
         *(
             ("3.11", str(source.with_suffix(".lock").relative_to(ROOT)), [source.name])
-            for source in sorted((ROOT / "tests" / "clients").rglob("*.in"))
+            for folder in ("clients", "integrations")
+            for source in sorted((ROOT / "tests" / folder).rglob("*.in"))
         ),
         *(
             (

@@ -9,14 +9,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Reply
+from collector import Reply
 
 from watchllm import _cli
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Collector
+    from collector import Collector
 
 
 @pytest.fixture

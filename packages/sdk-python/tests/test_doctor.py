@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Reply
+from collector import Reply
 
 from watchllm import _cli, _doctor
 from watchllm._runtime import CLOCK
@@ -16,7 +16,7 @@ from watchllm.testing import ManualClock
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Collector
+    from collector import Collector
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

@@ -16,7 +16,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Collector, Reply
+from collector import Collector, Reply
 
 if TYPE_CHECKING:
     from typing import Iterator

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Iterator
 
-    from conftest import Collector
+    from collector import Collector
 
 BODY = b'{"events":[{"event_id":"e"}]}'
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{"success":true}'

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Callable
 
 import pytest
-from conftest import Reply
+from collector import Reply
 
 from watchllm import _cli
 from watchllm._spool import DiskSpool, Folder
@@ -15,7 +15,7 @@ from watchllm.testing import ManualClock
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Collector
+    from collector import Collector
 
 Leave = Callable[..., Folder]
 

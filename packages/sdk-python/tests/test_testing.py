@@ -17,7 +17,7 @@ from watchllm.testing import Delivered, ManualClock, MemoryTransport, Retry, cap
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Collector
+    from collector import Collector
 
     from watchllm.testing import CapturedEvents
 

@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import Reply, log_call
+from collector import Reply
+from conftest import log_call
 
 from watchllm import WatchLLMClient
 from watchllm._runtime import Clock
@@ -23,7 +24,7 @@ from watchllm.testing import Delivered, Outcome, Refused, Retry, TooLarge, Unaut
 if TYPE_CHECKING:
     from typing import Iterator
 
-    from conftest import Collector
+    from collector import Collector
 
 KEY = "key-of-the-test"
 BODY = b'{"events":[{"event_id":"e"}]}'

@@ -10,9 +10,16 @@ from watchllm._runtime import CLOCK, IdSource
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Callable, Iterator, Sequence, TypeVar
+    from typing import Any, Callable, Iterator, Protocol, Sequence, TypeVar
 
     from watchllm._decorate import Function
+
+    class Tally(Protocol):
+        """See what is logged in a run, as it is logged."""
+
+        def note(self, event_type: str, values: dict[str, Any]) -> None:
+            """Look at an event, which is not to be changed. Never raises."""
+            ...
 
     Result = TypeVar("Result")
 
@@ -20,11 +27,21 @@ if TYPE_CHECKING:
 class Run:
     """What events inherit inside `trace()` and inside a step.
 
-    `steps` counts the steps of the run, `parent_event_id` is the event of the step around. `around`
-    is what was current when this became current, and is so again when this is left.
+    `steps` counts the steps of the run, `parent_event_id` is the event of the step around. `tally`
+    sees what is logged in here and in the runs below. `around` is what was current when this became
+    current, and is so again when this is left.
     """
 
-    __slots__ = ("around", "parent_event_id", "release", "run_id", "steps", "tags", "user_id")
+    __slots__ = (
+        "around",
+        "parent_event_id",
+        "release",
+        "run_id",
+        "steps",
+        "tags",
+        "tally",
+        "user_id",
+    )
 
     def __init__(
         self,
@@ -34,6 +51,7 @@ class Run:
         release: str | None = None,
         parent_event_id: str | None = None,
         steps: Iterator[int] | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self.around = _current.get()
         self.run_id = run_id
@@ -42,10 +60,13 @@ class Run:
         self.release = release
         self.parent_event_id = parent_event_id
         self.steps = steps or count(1)
+        self.tally = tally
 
     def below(self, event_id: str) -> Run:
         """Return the same run inside the step of that event."""
-        return Run(self.run_id, self.user_id, self.tags, self.release, event_id, self.steps)
+        return Run(
+            self.run_id, self.user_id, self.tags, self.release, event_id, self.steps, self.tally
+        )
 
 
 _current: ContextVar[Run | None] = ContextVar("watchllm_run", default=None)
@@ -117,7 +138,8 @@ class Trace:
         self._release = release
         self._entered: list[Run] = []
 
-    def _run(self) -> Run:
+    def run(self) -> Run:
+        """Return what is current inside, without entering it."""
         around = _current.get()
         if around is None:
             run_id = new_run_id() if self._run_id is None else self._run_id
@@ -130,10 +152,11 @@ class Trace:
             around.release if self._release is None else self._release,
             around.parent_event_id if same else None,
             around.steps if same else None,
+            around.tally,
         )
 
     def __enter__(self) -> str:
-        run = self._run()
+        run = self.run()
         self._entered.append(run)
         _current.set(run)
         return run.run_id
@@ -169,7 +192,7 @@ class Trace:
     def __call__(self, function: Function) -> Function:
         from watchllm._decorate import decorate
 
-        return decorate(function, lambda _args, _kwargs: Inside(self._run()))
+        return decorate(function, lambda _args, _kwargs: Inside(self.run()))
 
 
 def trace(

@@ -44,6 +44,10 @@ class Default:
                 self._client = WatchLLMClient()
             return self._client
 
+    def made(self) -> WatchLLMClient | None:
+        """Return the client if there is one."""
+        return self._client
+
 
 default = Default()
 

@@ -58,6 +58,8 @@ class Pipeline:
         run = current_run()
         if run is not None:
             _inherit(values, run)
+            if run.tally is not None:
+                run.tally.note(event_type, values)
         config = self._config
         share = 1.0
         if config.sample_rate < 1.0:

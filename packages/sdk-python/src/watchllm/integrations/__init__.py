@@ -1,0 +1,1 @@
+"""Web frameworks, queues and hosts: each in a module of its own, imported only when asked for."""

@@ -1,0 +1,173 @@
+"""A collector, an endpoint, and what runs the programs of the examples and of the pages."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import watchllm
+from collector import Collector  # of the SDK's own tests
+from upstream import Endpoint  # of the tests of instrumentation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples" / "frameworks"
+PAGES = ROOT / "docs" / "howto" / "frameworks"
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
+PATIENCE_SECONDS = 30
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[Endpoint]:
+    """Run an endpoint that speaks OpenAI's API."""
+    running = Endpoint()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """Run a collector."""
+    running = Collector()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def environment(endpoint: Endpoint, collector: Collector, tmp_path: Path) -> dict[str, str]:
+    """Return the environment of an app whose events nothing but a flush sends in time."""
+    ours = {
+        "WATCHLLM_API_KEY": "k",
+        "WATCHLLM_PROJECT_ID": "p",
+        "WATCHLLM_BASE_URL": collector.base_url,
+        "WATCHLLM_DURABILITY": "memory",
+        "WATCHLLM_BATCH_SIZE": "1000",
+        "WATCHLLM_FLUSH_INTERVAL_SECONDS": "3600",
+        "OPENAI_BASE_URL": f"{endpoint.url}/v1",
+        "OPENAI_API_KEY": "k",
+        "PYTHONUNBUFFERED": "1",
+    }
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, **ours, "PATH": path, "TMPDIR": str(tmp_path)}
+
+
+def log_call(prompt: str = "How is the weather in Rome?") -> str:
+    """Log a call in the run that is current."""
+    return watchllm.get_client().log_prompt_call(None, prompt, "gpt-4o", "Sunny.", 12, 3, 250)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(true: Callable[[], Any], what: str) -> Any:
+    """Return what is true as soon as it is; fail after 30 seconds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        found = true()
+        if found:
+            return found
+        time.sleep(0.02)
+    pytest.fail(f"{what} within {PATIENCE_SECONDS} s")
+
+
+def listens(port: int) -> bool:
+    """Say whether somebody listens on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def ask(url: str, **headers: str) -> tuple[int, str]:
+    """Return status and text of a GET with headers, whose names have _ for -."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(url, headers=named)  # noqa: S310 - loopback
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - loopback
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read().decode()
+
+
+class Program:
+    """A process that is started, and ended by a signal."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], folder: Path) -> None:
+        self.process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def wait_for(self, port: int) -> None:
+        """Wait until it listens."""
+        wait_until(lambda: self.process.poll() is not None or listens(port), "it does not listen")
+        if self.process.poll() is not None:
+            pytest.fail(self.end())
+
+    def end(self, number: int = signal.SIGTERM) -> str:
+        """End it; return what it printed."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.communicate(timeout=PATIENCE_SECONDS)[0]
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise
+
+
+@pytest.fixture
+def start(environment: dict[str, str]) -> Iterator[Callable[..., Program]]:
+    """Return what starts a command in a folder; all are ended afterwards."""
+    started: list[Program] = []
+
+    def begin(*command: str, folder: Path, **more: str) -> Program:
+        started.append(Program(list(command), {**environment, **more}, folder))
+        return started[-1]
+
+    yield begin
+    for program in started:
+        if program.process.poll() is None:
+            program.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Return what makes a module of a program's text, which frameworks can find again."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def made(text: str, name: str = "program_of_a_page") -> Any:
+        (tmp_path / f"{name}.py").write_text(text, "utf-8")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        return importlib.import_module(name)
+
+    return made
+
+
+def blocks(page: str, language: str = "python") -> list[str]:
+    """Return the blocks of code of a how-to page."""
+    text = (PAGES / f"{page}.md").read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
