@@ -36,6 +36,7 @@ nox.options.sessions = [
     "clients",
     "instrument",
     "integrations",
+    "browser",
     "docs",
     "coverage",
 ]
@@ -299,6 +300,30 @@ def has_node() -> bool:
 
 
 @nox.session(python="3.11")
+def browser(session: nox.Session) -> None:
+    """Test the pages in a real browser; what they look like is left in tests/browser/output."""
+    folder = ROOT / "tests" / "browser"
+    if not (chromium(session) and has_node()):
+        message = "the pages are not tested: that needs chromium, npm and node 20.15"
+        (session.error if CI else session.skip)(message)
+    lock = str(SERVER / "requirements-test.lock")
+    browsers = str(folder / "requirements.lock")
+    install(session, "-r", lock, "-r", browsers, wheel(SDK), wheel(SERVER))
+    with session.chdir(folder):
+        command = ("npm", "ci", "--ignore-scripts", "--silent", "--no-audit", "--no-fund")
+        session.run(*command, external=True)
+    session.run("pytest", "tests/browser", *session.posargs)
+
+
+def chromium(session: nox.Session) -> bool:
+    """Return whether there is a Chromium; Debian's package is installed where that is allowed."""
+    if shutil.which("chromium") is None and shutil.which("apt-get") and os.geteuid() == 0:
+        session.run("apt-get", "update", "-qq", external=True)
+        session.run("apt-get", "install", "-qq", "-y", "chromium", external=True)
+    return shutil.which("chromium") is not None
+
+
+@nox.session(python="3.11")
 def docs(session: nox.Session) -> None:
     """Build the documentation with every warning an error, and run the README's example."""
     install(session, "-r", "requirements-docs.lock", wheel(SDK), wheel(SERVER))
@@ -377,6 +402,7 @@ def lock(session: nox.Session) -> None:
         ("3.11", "packages/server/requirements-demo.lock", ["requirements-demo.in"]),
         ("3.11", "requirements-tools.lock", ["requirements-tools.in"]),
         ("3.11", "requirements-docs.lock", ["requirements-docs.in"]),
+        ("3.11", "tests/browser/requirements.lock", ["requirements.in"]),
         *(
             ("3.11", f"tests/otlp/{name}.lock", [f"{name}.in"])
             for name in ("genai", "openinference", "openllmetry")

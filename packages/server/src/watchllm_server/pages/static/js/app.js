@@ -50,6 +50,7 @@
     localTimes(root);
     for (const button of root.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
     root.dispatchEvent(new CustomEvent("watchllm:ready", { bubbles: true }));
+    document.body.dataset.ready = "";
   }
   document.addEventListener("DOMContentLoaded", () => ready(document.body));
   document.addEventListener("htmx:afterSwap", (event) => ready(event.target));

@@ -1,0 +1,55 @@
+"""A tab of a real browser, and what sends events to the server that it looks at."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from conftest import Server
+    from playwright.sync_api import CDPSession, Page
+
+OUTPUT = Path(__file__).parent / "output"
+BATCH = 500
+
+
+def send(server: Server, events: list[dict[str, Any]], key: str | None = None) -> None:
+    """Send events in batches; each must be taken whole."""
+    for start in range(0, len(events), BATCH):
+        body = json.dumps({"events": events[start : start + BATCH]}).encode()
+        status, answer = server.post("/v1/events/batch", body, key=key)
+        assert (status, json.loads(answer)["total_errors"]) == (200, 0), answer
+
+
+@dataclass
+class Traffic:
+    """What a page loaded: bytes on the wire of each answer, and hosts that were asked."""
+
+    transferred: list[float] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+    def watch(self, session: CDPSession) -> None:
+        """Count from now on."""
+        session.send("Network.enable")
+        session.on(
+            "Network.loadingFinished",
+            lambda told: self.transferred.append(told["encodedDataLength"]),
+        )
+
+
+@dataclass
+class Tab:
+    """A page of the browser, with whatever went wrong in it."""
+
+    page: Page
+    url: str
+    traffic: Traffic = field(default_factory=Traffic)
+    faults: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> Page:
+        """Load a page of the server and wait until it rests."""
+        self.page.goto(self.url + path)
+        self.page.wait_for_load_state("load")
+        return self.page
