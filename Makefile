@@ -3,7 +3,7 @@ BOOT := .venv/boot
 NOX  := $(BOOT)/bin/nox --non-interactive
 LLM  ?= auto
 # Each of these keeps one core busy; the server's tests keep two, and lint and types make the wheels.
-ABREAST := sdk-3.8 sdk-3.9 sdk-3.10 sdk-3.11 sdk-3.12 sdk-3.13 lowest e2e otlp clients instrument integrations docs
+ABREAST := sdk-3.8 sdk-3.9 sdk-3.10 sdk-3.11 sdk-3.12 sdk-3.13 lowest e2e otlp clients instrument integrations browser docs
 
 .DEFAULT_GOAL := help
 .PHONY: $(ABREAST) help demo test check matrix bench bench-peers docs serve format lock clean
