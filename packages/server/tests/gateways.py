@@ -226,7 +226,7 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
                 SHAPES,
                 Authenticator(Keyring(metadata, clock), "gateway"),
                 flow,
-                Forward(registry, asker),
+                Forward(registry, asker, notes, clock),
                 registry=registry,
                 clock=clock,
                 budget=budget,

@@ -10,6 +10,7 @@ import anthropic
 import pytest
 from gateways import chat, openai_at, openai_client
 from upstream import answers
+from watchllm_server.gateway.record import event_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,52 @@ def test_an_unknown_route_reaches_the_provider_untouched(
     assert asked.headers["authorization"] == "Bearer sk-of-the-server"
     assert (answer.status_code, answer.json()) == (201, {"id": "file-1"})
     assert answer.headers["x-request-id"] == "req_3"
+
+
+def test_what_is_passed_on_is_a_step_of_its_run(gateway: Running, upstream: Upstream) -> None:
+    """What may cost or change something is recorded, unread; what only reads is not."""
+    upstream.script = answers({"created": 1}, 201, x_request_id="req_9")
+    told = {"x-watchllm-run-id": "run-9", "x-watchllm-user-id": "ada", "x-watchllm-tags": "a,b"}
+
+    with gateway.client() as client:
+        client.get("/v1/files", headers=told)
+        client.post("/v1/images/generations?n=1", json={"prompt": "a secret cat"}, headers=told)
+
+    event = event_of(gateway.notes.next())
+    assert gateway.notes.calls.empty()
+    assert (event["event_type"], event["step_type"]) == ("agent_step", "tool_call")
+    assert (event["run_id"], event["user_id"], event["tags"]) == ("run-9", "ada", ["a", "b"])
+    assert (event["step_name"], event["status"]) == ("POST /images/generations", "success")
+    assert event["output_data"] == {
+        "provider": "openai",
+        "http_status": 201,
+        "request_id": "req_9",
+    }
+    assert event["latency_ms"] > 0
+    assert "a secret cat" not in json.dumps(event)
+    assert "error" not in event
+
+
+def test_what_goes_wrong_with_it_is_recorded(
+    start: Callable[..., Running], upstream: Upstream
+) -> None:
+    """A provider's error is told with its message, and one that is away as the gateway's own."""
+    upstream.script = answers({"error": {"message": "No such image.", "code": "gone"}}, 404)
+    gateway = start(
+        openai_at(upstream),
+        openai_at(None, base_url="http://127.0.0.1:1/v1", name="away", models=(), retries=0),
+    )
+
+    with gateway.client() as client:
+        client.delete("/v1/files/file-1")
+        client.post("/v1/files", headers={"x-watchllm-provider": "away"})
+
+    refused, away = (event_of(gateway.notes.next()) for _ in range(2))
+    assert (refused["step_name"], refused["status"]) == ("DELETE /files/file-1", "error")
+    assert (refused["error"]["message"], refused["error"]["code"]) == ("No such image.", "gone")
+    assert refused["output_data"]["http_status"] == 404
+    assert (away["status"], away["error"]["code"]) == ("error", "provider_connect")
+    assert away["output_data"]["provider"] == "away"
 
 
 @pytest.mark.parametrize("path", ["/v1/files/../../admin", "/v1/%2e%2e/admin", "/v1/a%2f..%2fb"])

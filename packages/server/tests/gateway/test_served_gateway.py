@@ -43,17 +43,21 @@ def test_a_call_is_priced_recorded_counted_and_served_again_after_a_restart(
         answers.append(ask(client, "Say hello."))
         forgotten = client.post("/v1/cache/invalidate", json={"all": True}).json()
         answers.append(ask(client, "Say hello.", headers={"X-WatchLLM-Run-Id": "last"}))
-        last = next(event for event in events_of(client, 4) if event["run_id"] == "last")
+        drawing = {"X-WatchLLM-Run-Id": "drawn"}
+        client.post("/v1/images/generations", json={"prompt": "A cat."}, headers=drawing)
+        by_run = {event["run_id"]: event for event in events_of(client, 5)}
+        last, drawn = by_run["last"], by_run["drawn"]
 
     outcomes = [answer.headers["x-watchllm-cache"] for answer in answers]
     assert outcomes == ["MISS", "HIT", "HIT", "MISS"]
-    assert len(upstream.asked) == 2
+    assert len(upstream.asked) == 3
     miss, hit = (events[answer.headers["x-watchllm-event-id"]] for answer in answers[:2])
     assert (miss["prompt"], miss["response"]) == ("Say hello.", "Hello there!")
     assert miss["cost_usd"] > 0 == hit["cost_usd"]
     assert hit["response_metadata"]["saved_usd"] == pytest.approx(float(miss["cost_usd"]))
     assert (stats["entries"], stats["hits"], forgotten) == (1, 1, {"entries_invalidated": 1})
     assert last["response"] == "Hello there!"
+    assert (drawn["event_type"], drawn["step_name"]) == ("agent_step", "POST /images/generations")
     for outcome in ("HIT", "MISS"):
         told = f'provider="openai",cache="{outcome}",status="success"'.split(",")
         assert any(all(part in line for part in told) for line in metrics.splitlines())

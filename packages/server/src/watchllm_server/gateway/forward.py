@@ -10,18 +10,26 @@ import msgspec
 
 from watchllm_server.errors import Problem
 from watchllm_server.gateway import headers
-from watchllm_server.gateway.exchange import without_key
+from watchllm_server.gateway.exchange import fault, without_key
 from watchllm_server.gateway.providers.ask import Question, Trail
+from watchllm_server.gateway.providers.client import UpstreamError
+from watchllm_server.gateway.record import Fault
 
 if TYPE_CHECKING:
+    from watchllm_server.clock import Clock
     from watchllm_server.gateway.caller import Caller
+    from watchllm_server.gateway.flow import Recorder
     from watchllm_server.gateway.headers import Pairs, RawPairs, Wishes
     from watchllm_server.gateway.providers.ask import Asker
     from watchllm_server.gateway.providers.base import Target
     from watchllm_server.gateway.providers.registry import Registry
+    from watchllm_server.gateway.record import Call
 
 _OK: Final = 200
 _REFUSED: Final = 400
+_TIMEOUT: Final = 504
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_NAME: Final = 200
 _ERROR_BYTES: Final = 1_000_000
 _ANTHROPIC: Final = "anthropic"
 _MODELS: Final = "/models"
@@ -32,17 +40,22 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Forward:
-    """Pass requests on and answers back, unread. Used on one event loop."""
+    """Pass requests on and answers back, unread. Used on one event loop.
 
-    def __init__(self, registry: Registry, asker: Asker) -> None:
+    What may cost or change something is recorded as a step; what only reads is not.
+    """
+
+    def __init__(self, registry: Registry, asker: Asker, ledger: Recorder, clock: Clock) -> None:
         self._registry = registry
         self._asker = asker
+        self._ledger = ledger
+        self._clock = clock
 
     async def run(
-        self, project: str, wishes: Wishes, passed: Pairs, body: bytes, caller: Caller
+        self, call: Call, wishes: Wishes, passed: Pairs, body: bytes, caller: Caller
     ) -> None:
         """Answer a request of any method; raise the Problem that answers it otherwise."""
-        scope = caller.scope
+        scope, project = caller.scope, call.project
         path = _path_of(scope["raw_path"])
         named = wishes.provider or (_ANTHROPIC if wishes.anthropic else "")
         if scope["method"] == "GET" and path == _MODELS and not (named or wishes.provider_key):
@@ -51,6 +64,9 @@ class Forward:
                 await self._list_models(project, usable, passed, caller)
                 return
         target = self._registry.default(project, provider=named, key=wishes.provider_key)
+        call.provider = target.provider.name
+        call.keys = (target.key,) if target.key else ()
+        call.passed_on = f"{scope['method']} {path}"[:_NAME]
         if query := scope["query_string"]:
             path += f"?{query.decode('latin-1')}"
         passed += [
@@ -59,19 +75,54 @@ class Forward:
             if name == b"accept-encoding"
         ]
         question = Question(scope["method"], path, passed, lambda _: body or None)
-        _, reply = await self._asker.ask([target], question, Trail())
+        if question.method in _READS:
+            await self._pass_on(call, target, question, caller)
+        else:
+            await self._recorded(call, target, question, caller)
+
+    async def _recorded(
+        self, call: Call, target: Target, question: Question, caller: Caller
+    ) -> None:
         try:
+            await self._pass_on(call, target, question, caller)
+        except Problem as problem:
+            call.status = "timeout" if problem.status == _TIMEOUT else "error"
+            call.http_status = problem.status
+            call.error = Fault(problem.message, "gateway_error", problem.code)
+            raise
+        except UpstreamError as error:
+            if not caller.gone:
+                call.status = "error"
+                call.error = Fault(str(error), "gateway_error", f"provider_{error.kind}")
+            raise
+        finally:
+            call.disconnected = caller.gone
+            call.ended = self._clock.monotonic()
+            self._ledger.record(call)
+
+    async def _pass_on(
+        self, call: Call, target: Target, question: Question, caller: Caller
+    ) -> None:
+        trail = Trail()
+        try:
+            _, reply = await self._asker.ask([target], question, trail)
+        finally:
+            call.attempts = trail.attempts
+        try:
+            call.http_status = reply.status
+            call.request_id = reply.header("x-request-id") or reply.header("request-id")
             told = headers.returned(reply.headers)
             told.append((b"x-watchllm-provider", target.provider.name.encode()))
             if reply.status >= _REFUSED:
                 body, _ = await reply.read(_ERROR_BYTES)
+                call.status, call.error = "error", fault(reply.status, body)
                 await caller.whole(reply.status, told, without_key(body, target))
                 return
             if length := reply.header("content-length"):
                 told.append((b"content-length", length.encode()))
             await caller.begin(reply.status, told)
             caller.watch(reply.close)
-            if scope["method"] != "HEAD":
+            if question.method != "HEAD":
                 while chunk := await reply.chunk():
                     await caller.piece(chunk)
             await caller.end()

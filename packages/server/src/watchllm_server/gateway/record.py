@@ -110,6 +110,8 @@ class Call:
     tags: tuple[str, ...] = ()
     release: str = ""
     env: str = ""
+    passed_on: str = ""
+    """Method and path of a request of no known shape: it was passed on unread, and is a step."""
 
     @property
     def who(self) -> Who:
@@ -193,31 +195,9 @@ def worth(call: Call) -> rows.Call:
 
 def event_of(call: Call) -> dict[str, Any]:
     """Return the event of a call, as the wire has it. A call without a run is a run of its own."""
-    used = tokens(call)
-    answer = call.answer
-    event: dict[str, Any] = {
-        "event_id": call.event_id,
-        "event_type": "prompt_call",
-        "project_id": call.project,
-        "run_id": call.run_id or f"run-{call.event_id}",
-        "timestamp": f"{call.at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z",
-        "client": _CLIENT,
-        "prompt": _cut(call.asked.prompt) if call.asked else "",
-        "response": _cut(answer.text) if answer else "",
-        "model": call.model or (call.asked.model if call.asked else ""),
-        "tokens_input": used.given,
-        "tokens_output": used.made,
-        "latency_ms": _milliseconds(call.started, call.ended) or 0,
-        "status": call.status,
-        "response_metadata": _metadata(call, used),
-    }
-    if call.is_hit:
-        event["cost_estimate_usd"] = 0
-    if answer is not None:
-        if answer.model and answer.model != call.model:
-            event["model_version"] = answer.model
-        if answer.tool_calls:
-            event["tool_calls"] = [_tool_call(asked) for asked in answer.tool_calls]
+    event = _step(call) if call.passed_on else _prompt_call(call)
+    event["latency_ms"] = _milliseconds(call.started, call.ended) or 0
+    event["status"] = call.status
     if call.error is not None:
         event["error"] = _without_nothing(**msgspec.structs.asdict(call.error)) | {
             "message": call.error.message
@@ -227,6 +207,55 @@ def event_of(call: Call) -> dict[str, Any]:
             event[name] = value
     if call.tags:
         event["tags"] = list(call.tags)
+    return event
+
+
+def _head(call: Call, event_type: str, event_id: str) -> dict[str, Any]:
+    return {
+        "event_id": event_id,
+        "event_type": event_type,
+        "project_id": call.project,
+        "run_id": call.run_id or f"run-{call.event_id}",
+        "timestamp": f"{call.at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z",
+        "client": _CLIENT,
+    }
+
+
+def _step(call: Call) -> dict[str, Any]:
+    """Return what is known of a request that was passed on unread."""
+    return _head(call, "agent_step", call.event_id) | {
+        "step_number": 0,
+        "step_name": call.passed_on,
+        "step_type": "tool_call",
+        "input_data": {},
+        "output_data": _without_nothing(
+            provider=call.provider,
+            http_status=call.http_status,
+            request_id=call.request_id,
+            attempts=call.attempts if call.attempts > 1 else None,
+            disconnected=call.disconnected,
+        ),
+    }
+
+
+def _prompt_call(call: Call) -> dict[str, Any]:
+    used = tokens(call)
+    answer = call.answer
+    event = _head(call, "prompt_call", call.event_id) | {
+        "prompt": _cut(call.asked.prompt) if call.asked else "",
+        "response": _cut(answer.text) if answer else "",
+        "model": call.model or (call.asked.model if call.asked else ""),
+        "tokens_input": used.given,
+        "tokens_output": used.made,
+        "response_metadata": _metadata(call, used),
+    }
+    if call.is_hit:
+        event["cost_estimate_usd"] = 0
+    if answer is not None:
+        if answer.model and answer.model != call.model:
+            event["model_version"] = answer.model
+        if answer.tool_calls:
+            event["tool_calls"] = [_tool_call(asked) for asked in answer.tool_calls]
     return event
 
 
@@ -358,13 +387,7 @@ def alert_of(reached: Reached, call: Call) -> dict[str, Any]:
     limit, counted, used = reached
     minutes = {"minute": 1, "day": 1_440, "month": 44_640}
     whose = f"{counted.scope} {counted.subject}".strip()
-    return {
-        "event_id": new_id(),
-        "event_type": "performance_alert",
-        "project_id": call.project,
-        "run_id": call.run_id or f"run-{call.event_id}",
-        "timestamp": f"{call.at.replace(tzinfo=None).isoformat(timespec='microseconds')}Z",
-        "client": _CLIENT,
+    return _head(call, "performance_alert", new_id()) | {
         "alert_type": "cost_spike" if limit.unit == "usd" else "token_limit",
         "threshold": float(shown_amount(limit.amount, limit.unit)),
         "actual_value": float(shown_amount(used, limit.unit)),

@@ -11,7 +11,6 @@ from watchllm_server.gateway import headers, rewrite
 from watchllm_server.gateway.caller import Caller, ClientGoneError
 from watchllm_server.gateway.exchange import Exchange
 from watchllm_server.gateway.record import Call
-from watchllm_server.limits import Who
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -117,12 +116,12 @@ class Gateway:
     async def _answer(self, shape: Shape | None, caller: Caller) -> None:
         wishes, passed = headers.read_headers(caller.scope["headers"])
         grant = self._keys.grant(wishes.authorization)
-        project = grant.project_id
         with self._budget.share() as share:
             body = await caller.body(self._body_bytes, self._body_seconds, share.grow)
             if shape is None:
-                self._flow.admit(Who(project, grant.key_id, wishes.user_id))
-                await self._forward.run(project, wishes, passed, body, caller)
+                call = self._call(grant, wishes, "")
+                self._flow.admit(call.who)
+                await self._forward.run(call, wishes, passed, body, caller)
             else:
                 await self._known(shape, grant, caller, wishes=wishes, passed=passed, body=body)
 
@@ -136,22 +135,9 @@ class Gateway:
         passed: headers.Pairs,
         body: bytes,
     ) -> None:
-        started = self._clock.monotonic()
+        call = self._call(grant, wishes, shape.name)
         request = rewrite.decode(body)
-        asked = shape.read_request(request)
-        call = Call(
-            project=grant.project_id,
-            key_id=grant.key_id,
-            shape=shape.name,
-            started=started,
-            at=self._clock.now(),
-            asked=asked,
-            run_id=wishes.run_id,
-            user_id=wishes.user_id,
-            tags=wishes.tags,
-            release=wishes.release,
-            env=wishes.env,
-        )
+        asked = call.asked = shape.read_request(request)
         passed.append(("accept-encoding", "identity"))
         query = caller.scope["query_string"]
         exchange = Exchange(
@@ -166,6 +152,20 @@ class Gateway:
             call=call,
         )
         await self._flow.run(exchange, caller)
+
+    def _call(self, grant: Grant, wishes: Wishes, shape: str) -> Call:
+        return Call(
+            project=grant.project_id,
+            key_id=grant.key_id,
+            shape=shape,
+            started=self._clock.monotonic(),
+            at=self._clock.now(),
+            run_id=wishes.run_id,
+            user_id=wishes.user_id,
+            tags=wishes.tags,
+            release=wishes.release,
+            env=wishes.env,
+        )
 
 
 async def _refuse(shape: Shape | None, problem: Problem, caller: Caller) -> None:

@@ -127,6 +127,7 @@ class GatewayService:
         registry = Registry(parts.providers, parts.credentials)
         asker = Asker(self._client, clock)
         relay = Relay(asker, parts.cache, cost, clock, lifetime=parts.lifetimes.seconds)
+        ledger = _Counted(self._ledger, counts)
         self.gateway = Gateway(
             SHAPES,
             keys,
@@ -134,11 +135,11 @@ class GatewayService:
                 registry,
                 relay,
                 parts.cache,
-                _Counted(self._ledger, counts),
+                ledger,
                 clock,
                 admit=parts.limiter.admit,
             ),
-            Forward(registry, asker),
+            Forward(registry, asker, ledger, clock),
             registry=registry,
             clock=clock,
             budget=self._budget,
