@@ -17,6 +17,7 @@ pytest.importorskip("langchain")
 
 from typing import Annotated, TypedDict  # Python 3.8 lacks one of them, and skips before
 
+import openai
 from langchain.agents import create_agent
 from langchain_core.documents import Document
 from langchain_core.language_models import FakeListLLM
@@ -29,10 +30,11 @@ from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
-from watchllm import langchain as ours
+from watchllm.instrumentation import _tree
 from watchllm.langchain import WatchLLMCallback, WatchLLMCallbackHandler
 
 from programs import PROGRAMS
+from trees import below, by_name
 from upstream import ANSWER
 
 QUESTION = "How is the weather in Rome?"
@@ -61,21 +63,6 @@ def model(endpoint: Endpoint) -> ChatOpenAI:
         temperature=0.5,
         stream_usage=True,
     )
-
-
-def by_name(events: Any) -> dict[str, dict[str, Any]]:
-    """Return a run's steps by their names."""
-    return {event["step_name"]: event for event in events if event["event_type"] == "agent_step"}
-
-
-def below(event: dict[str, Any], events: Any) -> list[str]:
-    """Return the names of the steps above an event, the nearest first."""
-    by_id = {each["event_id"]: each for each in events}
-    names = []
-    while "parent_event_id" in event:
-        event = by_id[event["parent_event_id"]]
-        names.append(event["step_name"])
-    return names
 
 
 def test_a_chain_is_a_run_with_its_call_below(model: ChatOpenAI, watchllm_events: Any) -> None:
@@ -211,6 +198,66 @@ def test_parallel_branches_and_runs_are_kept_apart(is_async: bool, watchllm_even
             assert each["input_data"]["city"] == below(each, events)[0]
 
 
+@tool
+def clock(city: str) -> str:
+    """Tell the time of a city."""
+    return f"It is noon in {city}."
+
+
+@pytest.mark.parametrize("instrumented", [False, True])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_agents_with_two_tools_in_parallel_branches_are_one_run(
+    is_async: bool, instrumented: bool, model: ChatOpenAI, watchllm_events: Any
+) -> None:
+    """Each call of a model and of a tool is there once, at its place, whoever has logged it."""
+    agent = create_agent(model.model_copy(update={"model_name": "agent"}), [weather, clock])
+
+    def branch(name: str) -> Any:
+        def ask(state: State) -> State:
+            said = agent.invoke({"messages": [HumanMessage(f"{name}: {QUESTION}")]})
+            return {"found": [said["messages"][-1].content]}
+
+        async def ask_async(state: State) -> State:
+            said = await agent.ainvoke({"messages": [HumanMessage(f"{name}: {QUESTION}")]})
+            return {"found": [said["messages"][-1].content]}
+
+        return ask_async if is_async else ask
+
+    builder = StateGraph(State)
+    for name in ("north", "south"):
+        builder.add_node(name, branch(name))
+        builder.add_edge(START, name)
+        builder.add_edge(name, END)
+    graph = builder.compile()
+    config: Any = {"callbacks": [WatchLLMCallbackHandler()]}
+    if instrumented:
+        watchllm.auto_instrument()
+    try:
+        if is_async:
+            result = asyncio.run(graph.ainvoke({"found": []}, config))
+        else:
+            result = graph.invoke({"found": []}, config)
+    finally:
+        watchllm.disable_instrumentation()
+
+    events = watchllm_events.all()
+    calls = watchllm_events.of_type("prompt_call")
+    assert result == {"found": [ANSWER, ANSWER]}
+    assert len({event["run_id"] for event in events}) == 1
+    assert len(calls) == 4
+    assert sum(call["tokens_input"] for call in calls) == 4 * 40
+    assert sum(call["tokens_output"] for call in calls) == 4 * 12
+    for call in calls:
+        name = call["prompt"].removeprefix("user: ").partition(":")[0]
+        assert below(call, events) == ["model", "LangGraph", name, "LangGraph"]
+    for used in ("weather", "clock"):
+        tools = [event for event in events if event.get("step_name") == used]
+        assert sorted(below(each, events)[2] for each in tools) == ["north", "south"]
+        assert {below(each, events)[0] for each in tools} == {"tools"}
+    numbers = [event["step_number"] for event in events if "step_number" in event]
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+
+
 def test_a_tool_and_a_retriever_that_fail(watchllm_events: Any) -> None:
     """Their exceptions are the app's, and the events say what they were."""
 
@@ -267,7 +314,7 @@ def test_a_model_of_texts_without_usage(watchllm_events: Any) -> None:
 def test_models_that_are_instrumented_are_logged_once(
     model: ChatOpenAI, watchllm_events: Any
 ) -> None:
-    """With auto_instrument() the library's calls are its own, in the run of the trace around."""
+    """With auto_instrument() calls are the library's own, in the run of the trace around."""
     watchllm.auto_instrument()
     with watchllm.trace("run-t"):
         chain = ChatPromptTemplate.from_messages([("user", "{q}")]) | model
@@ -276,6 +323,23 @@ def test_models_that_are_instrumented_are_logged_once(
 
     assert len(watchllm_events.of_type("prompt_call")) == 1
     assert {event["run_id"] for event in watchllm_events} == {"run-t"}
+
+
+def test_a_call_of_the_apps_own_stands_by_itself(
+    model: ChatOpenAI, watchllm_events: Any, endpoint: Endpoint
+) -> None:
+    """Only what a model of LangChain calls is at its place, not what the app calls afterwards."""
+    watchllm.auto_instrument()
+    try:
+        model.invoke(QUESTION, {"callbacks": [WatchLLMCallbackHandler()]})
+        with openai.OpenAI(base_url=f"{endpoint.url}/v1", api_key="k") as client:
+            client.completions.create(model="gpt-4o", prompt=QUESTION)
+    finally:
+        watchllm.disable_instrumentation()
+
+    chain, own = watchllm_events.all()
+    assert chain["run_id"].startswith("langchain-")
+    assert own["run_id"].startswith("run-")
 
 
 def test_the_howtos_program_runs(
@@ -296,7 +360,7 @@ def test_what_never_ends_is_forgotten(
     watchllm_events: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The handler keeps a bounded number of what has begun; a late end is passed over."""
-    monkeypatch.setattr(ours, "MOST_OPEN", 2)
+    monkeypatch.setattr(_tree, "MOST_OPEN", 2)
     handler = WatchLLMCallbackHandler()
     for number in range(3):
         handler.on_tool_start({"name": "t"}, "", run_id=number)

@@ -3,7 +3,7 @@
 `flaky` fails at the first try, `slow` never answers, `nope` is not there. Of streams, `hold` stops
 in the middle until the client leaves, `cut` breaks off, `wrong` tells of an error. `short` was cut
 short, `failed` failed, `refuse` says no, `plain` is no JSON, `torn` ends too early, `bare` has no
-usage and odd fields.
+usage and odd fields. `agent` calls every tool that it is offered, and answers when it has results.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ class Handler(BaseHTTPRequestHandler):
         """Play the scene."""
         self.path = self.path.partition("?")[0]
         model = asked["model"]
+        # Libraries of agents keep their clients to themselves: nobody closes their connections.
+        self.close_connection = model == "agent"
         if model == "slow":
             self.server_of.arrived.set()
             self.server_of.leave.wait(30)
@@ -113,6 +115,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("retry-after-ms", "1")
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -152,6 +156,20 @@ def named(asked: dict[str, Any]) -> str:
     return f"{asked['model']}-2024-08-06"
 
 
+def called(asked: dict[str, Any]) -> dict[str, str]:
+    """Return the tools that the model calls, by the ids of the calls."""
+    offered = [tool.get("function", tool)["name"] for tool in asked.get("tools") or ()]
+    if asked["model"] != "agent":
+        return {"call_1": "weather"} if offered else {}
+    told = asked.get("messages") or asked.get("input") or ()
+    results = any(
+        isinstance(each, dict)
+        and (each.get("role") == "tool" or each.get("type") == "function_call_output")
+        for each in told
+    )
+    return {} if results else {f"call_{number}": name for number, name in enumerate(offered, 1)}
+
+
 def answer(path: str, asked: dict[str, Any]) -> dict[str, Any]:
     """Return the answer to a request that is not streamed."""
     if path.endswith("/embeddings"):
@@ -170,10 +188,12 @@ def answer(path: str, asked: dict[str, Any]) -> dict[str, Any]:
         return {**head, "object": "text_completion", "choices": choices}
     said: dict[str, Any] = {"role": "assistant", "content": ANSWER}
     reason = "stop"
-    if asked.get("tools"):
-        function = {"name": "weather", "arguments": ARGUMENTS}
-        call = {"id": "call_1", "type": "function", "function": function}
-        said, reason = {**said, "content": None, "tool_calls": [call]}, "tool_calls"
+    if called(asked):
+        calls = [
+            {"id": key, "type": "function", "function": {"name": name, "arguments": ARGUMENTS}}
+            for key, name in called(asked).items()
+        ]
+        said, reason = {**said, "content": None, "tool_calls": calls}, "tool_calls"
     elif asked.get("response_format"):
         said["content"] = STRUCTURED
         reason = "length" if asked["model"] == "short" else "stop"
@@ -194,9 +214,12 @@ def response(asked: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Return an answer of the Responses API."""
     output: list[dict[str, Any]]
     text = STRUCTURED if asked.get("text") else ANSWER
-    if asked.get("tools"):
-        call = {"id": "fc_1", "call_id": "call_1", "name": "weather", "arguments": ARGUMENTS}
-        output = [{"type": "function_call", "status": "completed", **call}]
+    if called(asked):
+        shared = {"type": "function_call", "status": "completed", "arguments": ARGUMENTS}
+        output = [
+            {**shared, "id": f"f{key}", "call_id": key, "name": name}
+            for key, name in called(asked).items()
+        ]
     else:
         parts = [{"type": "output_text", "text": text, "annotations": []}]
         said = {"id": "msg_1", "role": "assistant", "status": "completed", "content": parts}
@@ -257,13 +280,14 @@ def _chat_events(path: str, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
     def chunk(choice: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
         return {**head, "choices": [{"index": 0, "finish_reason": reason, **choice}]}
 
-    if asked.get("tools"):
-        function = {"name": "weather", "arguments": ""}
-        start = {"index": 0, "id": "call_1", "type": "function", "function": function}
-        yield chunk({"delta": {"role": "assistant", "tool_calls": [start]}})
-        for part in (ARGUMENTS[:5], ARGUMENTS[5:]):
-            call = {"index": 0, "function": {"arguments": part}}
-            yield chunk({"delta": {"tool_calls": [call]}})
+    if called(asked):
+        for index, (key, name) in enumerate(called(asked).items()):
+            function = {"name": name, "arguments": ""}
+            start = {"index": index, "id": key, "type": "function", "function": function}
+            yield chunk({"delta": {"role": "assistant", "tool_calls": [start]}})
+            for part in (ARGUMENTS[:5], ARGUMENTS[5:]):
+                call = {"index": index, "function": {"arguments": part}}
+                yield chunk({"delta": {"tool_calls": [call]}})
         yield chunk({"delta": {}}, "tool_calls")
     elif chat:
         yield chunk({"delta": {"role": "assistant", "content": ""}})

@@ -5,17 +5,10 @@ agent.invoke(question, config={"callbacks": [WatchLLMCallbackHandler()]})
 
 from __future__ import annotations
 
-from functools import wraps
-
-from watchllm._context import Inside, Run, current_run, new_id
-from watchllm._default import get_client
-from watchllm._enums import Status, StepType
-from watchllm._events import AgentStepEvent, PromptCallEvent
-from watchllm._exceptions import status_of
-from watchllm._log import Problems
-from watchllm._runtime import CLOCK
+from watchllm._enums import StepType
 from watchllm.instrumentation import is_instrumented
 from watchllm.instrumentation._messages import conversation
+from watchllm.instrumentation._tree import Tree, guard
 
 try:
     from langchain_core.callbacks import BaseCallbackHandler
@@ -30,54 +23,17 @@ from watchllm.instrumentation._langchain import as_dict, as_object, model_detail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Sequence
+    from typing import Any, Sequence
 
     from watchllm._client import WatchLLMClient
-    from watchllm._events import Event
+    from watchllm.instrumentation._tree import Open
 
 __all__ = ["WatchLLMCallback", "WatchLLMCallbackHandler"]
 
-MOST_OPEN = 10_000
-"""Of what has begun and not ended, that is kept: the end of the oldest never came."""
 _HIDDEN = "langsmith:hidden"
 _KEPT = ("langgraph_node", "langgraph_step")
 _INTERRUPTS = frozenset(("GraphBubbleUp", "GraphInterrupt"))
-_problems = Problems()
-
-
-class _Open:
-    """Something that has begun. A hidden one is no event; what is in it is in the one around."""
-
-    __slots__ = ("details", "event_id", "first", "hidden", "inputs", "name", "run", "started")
-
-    def __init__(self, name: str, run: Run, inputs: Any, details: dict[str, Any]) -> None:
-        self.name = name
-        self.run = run
-        self.inputs = inputs
-        self.details = details
-        self.hidden = False
-        self.event_id = new_id()
-        self.first = 0.0
-        self.started = CLOCK.monotonic()
-
-    def latency_ms(self) -> float:
-        return (CLOCK.monotonic() - self.started) * 1_000
-
-
-def _guarded(method: Callable[..., None]) -> Any:
-    """Return the method so that it raises nothing: LangChain would show it to the app."""
-
-    @wraps(method)
-    def guarded(self: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            method(self, *args, **kwargs)
-        except Exception as failure:
-            _problems.report(
-                f"langchain {type(failure).__name__}",
-                f"An event of LangChain could not be logged: {type(failure).__name__}: {failure}",
-            )
-
-    return guarded
+_guarded = guard("LangChain")
 
 
 class WatchLLMCallbackHandler(BaseCallbackHandler):  # type: ignore[misc] # it may not be installed
@@ -93,9 +49,7 @@ class WatchLLMCallbackHandler(BaseCallbackHandler):  # type: ignore[misc] # it m
 
     def __init__(self, client: WatchLLMClient | None = None, *, run_id: str | None = None) -> None:
         super().__init__()
-        self._client = client
-        self._run_id = run_id
-        self._open: dict[Any, _Open] = {}
+        self._tree = Tree(client, run_id)
 
     # What begins.
 
@@ -105,12 +59,12 @@ class WatchLLMCallbackHandler(BaseCallbackHandler):  # type: ignore[misc] # it m
     ) -> None:
         """Note what a chat model is asked."""
         asked = [as_dict(message) for message in messages[0]] if messages else []
-        self._begin(serialized, conversation(asked), kwargs, model_details(kwargs))
+        self._begin(serialized, conversation(asked), kwargs, model_details(kwargs)).watch()
 
     @_guarded
     def on_llm_start(self, serialized: Any, prompts: Sequence[str], **kwargs: Any) -> None:
         """Note what a model of texts is asked."""
-        self._begin(serialized, "\n\n".join(prompts), kwargs, model_details(kwargs))
+        self._begin(serialized, "\n\n".join(prompts), kwargs, model_details(kwargs)).watch()
 
     @_guarded
     def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
@@ -134,9 +88,9 @@ class WatchLLMCallbackHandler(BaseCallbackHandler):  # type: ignore[misc] # it m
     @_guarded
     def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:
         """Note the time of the first token."""
-        opened = self._open.get(kwargs["run_id"])
-        if opened is not None and token and not opened.first:
-            opened.first = CLOCK.monotonic()
+        opened = self._tree.get(kwargs["run_id"])
+        if opened is not None and token:
+            opened.said()
 
     # What ends.
 
@@ -187,24 +141,15 @@ class WatchLLMCallbackHandler(BaseCallbackHandler):  # type: ignore[misc] # it m
 
     def _begin(
         self, serialized: Any, inputs: Any, kwargs: dict[str, Any], details: dict[str, Any]
-    ) -> _Open:
+    ) -> Open:
         name = kwargs.get("name") or (serialized or {}).get("name") or "chain"
         metadata = kwargs.get("metadata") or {}
         details.update((key, metadata[key]) for key in _KEPT if key in metadata)
-        parent = self._open.get(kwargs.get("parent_run_id"))
-        opened = _Open(name, self._run(parent, kwargs["run_id"]), inputs, details)
-        if len(self._open) >= MOST_OPEN:
-            self._open.pop(next(iter(self._open)), None)
-        self._open[kwargs["run_id"]] = opened
-        return opened
-
-    def _run(self, parent: _Open | None, run_id: Any) -> Run:
-        if parent is not None:
-            return parent.run if parent.hidden else parent.run.below(parent.event_id)
-        around = current_run()
-        if self._run_id is not None:
-            return Run(self._run_id, around.user_id if around else None)
-        return around or Run(f"langchain-{run_id}")
+        key = kwargs["run_id"]
+        new_run = f"langchain-{key}"
+        return self._tree.begin(
+            key, kwargs.get("parent_run_id"), name, inputs, details, new_run=new_run
+        )
 
     def _end_step(
         self,
@@ -213,63 +158,20 @@ class WatchLLMCallbackHandler(BaseCallbackHandler):  # type: ignore[misc] # it m
         outputs: dict[str, Any],
         error: BaseException | None,
     ) -> None:
-        opened = self._open.pop(kwargs["run_id"], None)
-        if opened is None or opened.hidden:
-            return
-        if error is not None and _INTERRUPTS.intersection(
-            kind.__name__ for kind in type(error).__mro__
-        ):
+        opened = self._tree.get(kwargs["run_id"])
+        interrupts = _INTERRUPTS.intersection(kind.__name__ for kind in type(error).__mro__)
+        if opened is not None and interrupts:
             opened.details["interrupted"] = str(error)  # it waits for a person, and goes on later
             error = None
-        self._log(
-            opened,
-            AgentStepEvent(
-                event_id=opened.event_id,
-                step_number=next(opened.run.steps),
-                step_name=opened.name,
-                step_type=step_type,
-                input_data=opened.inputs,
-                output_data=outputs,
-                latency_ms=opened.latency_ms(),
-                status=Status.SUCCESS if error is None else status_of(error),
-                context=opened.details or None,
-                error=error,
-            ),
-        )
+        self._tree.end_step(kwargs["run_id"], step_type, outputs, error)
 
     def _end_call(self, kwargs: dict[str, Any], result: Any, error: BaseException | None) -> None:
-        opened = self._open.pop(kwargs["run_id"], None)
-        if opened is None or is_instrumented(opened.details.get("provider") or "no provider"):
-            return
-        requested = opened.details.pop("model", None)
-        answer = read_result(result)
-        metadata = {**opened.details, **answer.pop("metadata")}
-        model = answer.pop("model") or requested or opened.name
-        if opened.first:
-            metadata["time_to_first_token_ms"] = (opened.first - opened.started) * 1_000
-        if requested and requested != model:
-            metadata["requested_model"] = requested
-        self._log(
-            opened,
-            PromptCallEvent(
-                event_id=opened.event_id,
-                prompt=opened.inputs,
-                model=model,
-                latency_ms=opened.latency_ms(),
-                status=Status.SUCCESS if error is None else status_of(error),
-                error=error,
-                response_metadata={name: value for name, value in metadata.items() if value},
-                **answer,
-            ),
-        )
-
-    def _log(self, opened: _Open, event: Event) -> None:
-        at = Inside(opened.run)
-        at.resume()
-        try:
-            (self._client or get_client()).log_event(event)
-        finally:
-            at.pause()
+        key = kwargs["run_id"]
+        opened = self._tree.get(key)
+        if opened is not None and is_instrumented(opened.details.get("provider") or "no provider"):
+            self._tree.forget(key)
+        else:
+            self._tree.end_call(key, read_result(result), error)
 
 
 WatchLLMCallback = WatchLLMCallbackHandler

@@ -145,6 +145,17 @@ class Answer:
         )
         return given, made
 
+    def fields(self) -> dict[str, Any]:
+        """Return it as fields of an event, with all else as `metadata`."""
+        tokens_input, tokens_output = self.tokens()
+        return {
+            "response": self.text(),
+            "model": self.model,
+            "tokens_input": tokens_input,
+            "tokens_output": tokens_output,
+            "metadata": self.metadata(),
+        }
+
     def metadata(self) -> dict[str, Any]:
         """Return all else, as the event's metadata."""
         choices = list(self.choices.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 from watchllm._context import Inside, Run, current_run, new_run_id
 from watchllm._default import get_client
 from watchllm._enums import Status
@@ -39,6 +41,45 @@ _SETTINGS = (str, int, float, bool)
 _NO_SETTINGS = frozenset(("input", "instructions", "model", "prompt", "stream", "system"))
 
 
+class Above:
+    """A call as a library tells of it that makes it through another one.
+
+    Where that other one is instrumented, its call is logged, once, in the run and at the place at
+    which this one would stand.
+    """
+
+    __slots__ = ("_logged_below", "_over", "run")
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._logged_below = self._over = False
+
+    def watch(self) -> None:
+        """Look out for the call below, from here on in this context."""
+        _above.set(self)
+
+    def below(self) -> Run | None:
+        """Return the run for a call below: for the first one before this is over, else None."""
+        if self._over or self._logged_below:
+            return None
+        self._logged_below = True
+        return self.run
+
+    def finish(self) -> bool:
+        """Say that it is over; return whether it is still to be logged."""
+        self._over = True
+        return not self._logged_below
+
+
+_above: ContextVar[Above | None] = ContextVar("watchllm_above", default=None)
+
+
+def _run_of_a_call() -> Run:
+    above = _above.get()
+    run = above.below() if above is not None else None
+    return run or current_run() or Run(new_run_id())
+
+
 class Call:
     """A call that was begun. `end` logs it, once however often it is called."""
 
@@ -59,7 +100,7 @@ class Call:
         self._ended = False
         self._api = api
         self._model = body.get("model")
-        self._run = current_run() or Run(new_run_id())
+        self._run = _run_of_a_call()
         self._metadata: dict[str, Any] = {
             "operation": api.operation,
             "provider": provider or api.provider,

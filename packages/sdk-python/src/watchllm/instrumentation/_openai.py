@@ -176,6 +176,8 @@ def _read_item(answer: Answer, choice: Choice, number: int, item: Any) -> None:
         answer.add(call.arguments, of(item, "arguments") or of(item, "input"))
 
 
+CHAT = _Chat()
+RESPONSES = _Responses()
 LIBRARY = Library(
     clients=("OpenAI", "AsyncOpenAI"),
     streams=(
@@ -184,10 +186,10 @@ LIBRARY = Library(
         (".lib.streaming.responses", "ResponseStream", "AsyncResponseStream"),
     ),
     apis={
-        "/chat/completions": _Chat(),
+        "/chat/completions": CHAT,
         "/completions": _Completions(),
         "/embeddings": _Embeddings(),
-        "/responses": _Responses(),
+        "/responses": RESPONSES,
     },
     # As the server's price lists name them.
     hosts={
