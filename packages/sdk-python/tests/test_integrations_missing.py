@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-NEEDED = [("django", "django"), ("flask", "flask")]
+NEEDED = [("celery", "celery"), ("django", "django"), ("flask", "flask"), ("rq", "rq")]
 
 
 @pytest.mark.parametrize(("name", "needs"), NEEDED)
