@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from stored_events import DAY, Stored, call, stored_in
-from watchllm_server.query.cached import CacheTotals, cache_totals, sum_of_totals, would_hits
+from watchllm_server.query.cached import CacheTotals, cache_totals, matches, sum_of_totals
 
 if TYPE_CHECKING:
+    from watchllm_server.query.cached import Which
     from watchllm_server.store.base import EventStore
 
 
@@ -49,42 +49,77 @@ def test_the_cache_is_summed_up_by_stretches_of_time(stored: Stored) -> None:
     assert sum_of_totals([], DAY).hit_rate is None
 
 
+def near(event_id: str, **told: Any) -> dict[str, Any]:
+    """Return what is told of a stored answer to another wording."""
+    return {"event_id": event_id, "serves": True, **told}
+
+
 def test_a_would_be_hit_is_shown_beside_what_it_would_have_got(stored: Stored) -> None:
     """A would-be hit has both questions and answers, how sure it was, and what it cost."""
-    told = {"would_hit": {"event_id": "earlier", "confidence": 0.93, "similarity": 0.97}}
+    told = {"would_hit": near("earlier", confidence=0.93, similarity=0.97)}
     stored.put(
         cached("MISS", event_id="earlier", prompt="Where is Rome?", response="In Italy."),
         cached(
             "MISS", told=told, event_id="later", prompt="In which country is Rome?",
             response="Italy.", timestamp="2026-11-24T10:00:00Z",
         ),
-        cached("MISS", told={"would_hit": {"event_id": "gone"}}, cost=None),
+        cached("MISS", told={"would_hit": near("gone")}, cost=None),
     )  # fmt: skip
 
-    later, lonely = would_hits(stored.store, stored.where(), limit=10)
+    later, lonely = matches(stored.store, stored.where(), limit=10)
 
     assert (later.event_id, later.other_event_id) == ("later", "earlier")
     assert (later.prompt, later.other_prompt) == ("In which country is Rome?", "Where is Rome?")
     assert (later.response, later.other_response) == ("Italy.", "In Italy.")
-    assert (later.confidence, later.similarity, later.cost_usd) == (0.93, 0.97, Decimal("0.25"))
-    assert (lonely.other_prompt, lonely.confidence, lonely.cost_usd) == (None, None, None)
+    assert (later.served, later.would_hit) == (False, True)
+    assert (later.confidence, later.similarity, later.usd) == (0.93, 0.97, 0.25)
+    assert (lonely.other_prompt, lonely.confidence, lonely.usd) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("which", "ids"),
+    [("served", ["served"]), ("would", ["would"]), ("unsure", ["unsure"]),
+     (None, ["served", "would", "unsure"])],
+)  # fmt: skip
+def test_matches_are_told_apart(stored: Stored, which: Which | None, ids: list[str]) -> None:
+    """What was given out, what would have been, and what was not sure enough are found apart."""
+    hit = {"saved_usd": 0.5, "hit": near("other", similarity=0.99)}
+    stored.put(
+        cached("HIT-SEMANTIC", event_id="served", timestamp="2026-11-24T12:00:00Z", told=hit),
+        cached(
+            "MISS", event_id="would", timestamp="2026-11-24T11:00:00Z",
+            told={"would_hit": near("other")},
+        ),
+        cached("MISS", event_id="unsure", told={"would_hit": near("other", serves=False)}),
+        cached("MISS"), cached("HIT"),
+    )  # fmt: skip
+
+    found = matches(stored.store, stored.where(), limit=10, which=which)
+
+    assert [each.event_id for each in found] == ids
+    assert [(each.usd, each.similarity) for each in found if each.served] == [(0.5, 0.99)] * (
+        "served" in ids
+    )
 
 
 def test_would_be_hits_are_money_that_was_missed(stored: Stored) -> None:
     """What would-be hits cost is summed up as missed; what one of unknown price cost is not."""
-    told = {"would_hit": {"event_id": "earlier"}}
-    stored.put(cached("MISS", told=told), cached("MISS", told=told, cost=None), cached("MISS"))
+    told = {"would_hit": near("earlier")}
+    stored.put(
+        cached("MISS", told=told), cached("MISS", told=told, cost=None), cached("MISS"),
+        cached("MISS", told={"would_hit": near("earlier", serves=False)}),
+    )  # fmt: skip
 
     [found] = cache_totals(stored.store, stored.where(), width=timedelta(days=1))
 
-    assert (found.calls, found.would_hits, found.missed_usd) == (3, 2, 0.25)
+    assert (found.calls, found.would_hits, found.missed_usd) == (4, 2, 0.25)
 
 
 def test_the_answer_of_another_project_is_not_shown(stored: Stored) -> None:
     """A would-be hit that names an event of another project shows nothing of it."""
     stored_in(stored.store).put(cached("MISS", event_id="theirs", prompt="Secret?"))
-    stored.put(cached("MISS", told={"would_hit": {"event_id": "theirs"}}))
+    stored.put(cached("MISS", told={"would_hit": near("theirs")}))
 
-    [found] = would_hits(stored.store, stored.where(), limit=10)
+    [found] = matches(stored.store, stored.where(), limit=10)
 
     assert (found.other_event_id, found.other_prompt) == ("theirs", None)

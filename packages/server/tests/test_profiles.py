@@ -143,7 +143,7 @@ def test_what_was_stored_before_has_its_template(clickhouse: ClickHouseProcess) 
             for statement in step.statements:
                 client.command(statement)
             client.command(record(step))
-    told = {"cache": "HIT", "saved_usd": 0.5, "would_hit": {"event_id": "other"}}
+    told = {"cache": "HIT", "saved_usd": 0.5, "would_hit": {"event_id": "other", "serves": True}}
     attributes = json.dumps({"prompt_template_id": "sum@1", "response_metadata": told})
     row = {
         "project_id": "p",
@@ -155,8 +155,10 @@ def test_what_was_stored_before_has_its_template(clickhouse: ClickHouseProcess) 
 
     store = ClickHouseStore(address)
 
-    found = client.query("SELECT template, cache, saved_usd, would_hit FROM events").result_rows
-    assert found == [("sum@1", "HIT", 0.5, "other")]
+    found = client.query(
+        "SELECT template, cache, saved_usd, matched, would_hit FROM events"
+    ).result_rows
+    assert found == [("sum@1", "HIT", 0.5, "other", 1)]
     store.close()
     client.close()
 

@@ -50,6 +50,14 @@ class Reached(NamedTuple):
     used: int
 
 
+class Used(NamedTuple):
+    """What a subject has used of a limit in the window that ends at a moment, in UTC."""
+
+    subject: str
+    used: int
+    ends_at: datetime
+
+
 @dataclass(slots=True)
 class _Count:
     """A window's use: `kept` is that of the database, `more` is to be added to it."""
@@ -214,6 +222,26 @@ def new_limit(
         action=action,
         amount=_amount(amount, unit),
     )
+
+
+def most_used(limit: Limit, uses: Mapping[Counted, Window], now: datetime) -> Used:
+    """Return who has used the most of a limit in the window that a moment is in.
+
+    Where each subject has it, and none has used anything, the subject is empty.
+    """
+    counted = Counted(limit.project_id, limit.scope, limit.subject, limit.unit, limit.per)
+    begun, end = _begin(limit.per, now), _end(limit.per, now)
+    if limit.subject != EACH:
+        window = uses.get(counted)
+        used = window.used if window is not None and window.begun == begun else 0
+        return Used(limit.subject, used, end)
+    found = (
+        (window.used, each.subject)
+        for each, window in uses.items()
+        if each._replace(subject=EACH) == counted and window.begun == begun
+    )
+    used, subject = max(found, default=(0, ""))
+    return Used(subject, used, end)
 
 
 def shown_amount(amount: int, unit: str) -> str:

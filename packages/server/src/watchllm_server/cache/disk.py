@@ -60,6 +60,18 @@ class Row(NamedTuple):
     sealed: bytes
 
 
+class Listed(NamedTuple):
+    """What is known of a row without its key's seal; times are in seconds since 1970."""
+
+    namespace: str
+    model: str
+    event_id: str
+    created: float
+    expires: float
+    used: float
+    size: int
+
+
 class Sums(NamedTuple):
     """What a project has in the cache, and what was served from there."""
 
@@ -227,6 +239,16 @@ class Disk:
                 "SELECT hits, saved_usd FROM totals WHERE project = ?", (project,)
             ).fetchone()
         return Sums(entries, size, oldest, newest, *(served or (0, 0.0)))
+
+    def newest(self, project: str, most: int) -> list[Listed]:
+        """Return a project's newest rows, over a connection of its own."""
+        with closing(self._connect()) as connection:
+            rows = connection.execute(
+                "SELECT namespace, model, event_id, created, expires, used, size "
+                "FROM entries WHERE project = ? ORDER BY created DESC LIMIT ?",
+                (project, most),
+            ).fetchall()
+        return [Listed(*row) for row in rows]
 
     def close(self) -> None:
         """Close the file."""

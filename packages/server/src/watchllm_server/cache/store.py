@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from watchllm_server.cache.disk import Disk, Row, Sums, is_damaged
+from watchllm_server.cache.disk import Disk, Listed, Row, Sums, is_damaged
 from watchllm_server.cache.entry import Chosen, Entry, Kept
 from watchllm_server.cache.memory import Memory
 from watchllm_server.errors import SealError, StoreError
@@ -167,6 +167,14 @@ class CacheStore:
         """Return what a project has in the cache, what is not yet written included."""
         self.flush()
         return self._disk.sums(project)
+
+    def newest(self, project: str, most: int) -> list[Listed]:
+        """Return a project's newest answers as they are on disk, what is not yet written included.
+
+        Raises sqlite3.Error.
+        """
+        self.flush()
+        return self._disk.newest(project, most)
 
     def flush(self) -> None:
         """Write all that waits to disk."""

@@ -74,10 +74,13 @@ class Limits:
             session.commit()
             return bool(found)
 
-    def uses(self) -> dict[Counted, Window]:
-        """Return all counts."""
+    def uses(self, project_id: str | None = None) -> dict[Counted, Window]:
+        """Return all counts, or those of one project."""
+        rows = select(Use)
+        if project_id is not None:
+            rows = rows.where(Use.project_id == project_id)
         with self._database.session() as session:
-            return {_counted(use): Window(use.begun, use.used) for use in session.scalars(_ALL)}
+            return {_counted(use): Window(use.begun, use.used) for use in session.scalars(rows)}
 
     def add(self, used: Mapping[Counted, Window]) -> dict[Counted, Window]:
         """Add to counts and return them as they are now, with what other servers have added.
@@ -109,9 +112,6 @@ class Limits:
         with self._database.session() as session:
             session.execute(delete(Use).where(Use.begun < before))
             session.commit()
-
-
-_ALL = select(Use)
 
 
 def _counted(use: Use) -> Counted:

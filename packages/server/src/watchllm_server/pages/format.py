@@ -73,6 +73,16 @@ def percent(value: float | None) -> str:
     return f"{100 * value:.3g} %" if value < 1 else f"{100 * value:.0f} %"
 
 
+def dollars(value: float) -> str:
+    """Return a sum that is an estimate, or of estimates, as a cost."""
+    return cost(decimal(value))
+
+
+def change(value: float) -> str:
+    """Return a change as percent with its sign, in whole numbers."""
+    return f"{100 * value:+.0f} %"
+
+
 def short_count(value: float | None) -> str:
     """Return a count in at most four characters and a unit: 950, 12.3 k, 4.56 M; or `unknown`."""
     if value is None:
@@ -87,13 +97,21 @@ def short_count(value: float | None) -> str:
     return f"{value:,.0f}"
 
 
+def size(value: int) -> str:
+    """Return a number of bytes: 950 B, 12.3 kB, 4.56 MB."""
+    return f"{value:,} B" if value < _UNITS[-1][0] else f"{short_count(value)}B"
+
+
 FILTERS: Final = {
+    "change": change,
     "cost": cost,
     "milliseconds": milliseconds,
     "count": count,
+    "dollars": dollars,
     "moment": moment,
     "percent": percent,
     "short_count": short_count,
+    "size": size,
     "words": words,
 }
 """The names that templates have for these."""

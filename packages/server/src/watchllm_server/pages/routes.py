@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from watchllm_server.pages import run, runs
+from watchllm_server.pages import cache, costs, errors, prices, prompts, releases, run, runs, users
 from watchllm_server.pages.login import Login
 from watchllm_server.pages.site import Site
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 PAGES: Final = (
     *runs.PAGES,
     *run.PAGES,
+    *errors.PAGES,
+    *costs.PAGES,
+    *prices.PAGES,
+    *cache.PAGES,
+    *users.PAGES,
+    *prompts.PAGES,
+    *releases.PAGES,
 )
 
 

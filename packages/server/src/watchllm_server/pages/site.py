@@ -18,7 +18,7 @@ after the form was checked, which is then in `visit.form`. What goes wrong is ra
 from __future__ import annotations
 
 import gzip
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -118,6 +118,10 @@ class Visit:
     def url(self, path: str) -> str:
         """Return the address of another page of the project for the same time and environment."""
         return project_url(self.project.id, path) + self.state.shared()
+
+    def link(self, path: str, **changes: str | None) -> str:
+        """Return the address of another page with all that narrows this one, and with changes."""
+        return replace(self.state, path=project_url(self.project.id, path)).url(**changes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from watchllm_server.events import EPOCH
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from watchllm_server.query.filter import Filter
     from watchllm_server.store.base import EventStore
 
@@ -18,6 +19,16 @@ EXACT: Final = frozenset({"HIT", "HIT-COALESCED"})
 SEMANTIC: Final = "HIT-SEMANTIC"
 """The outcome of a request that another's answer served by its meaning."""
 
+Which = Literal["served", "would", "unsure"]
+"""Matches that were given out, that would have been, and that were not sure enough."""
+
+_SERVED: Final = f"cache = '{SEMANTIC}'"
+_WHICH: Final[Mapping[Which | None, str]] = {
+    None: "1",
+    "served": _SERVED,
+    "would": "would_hit",
+    "unsure": f"NOT would_hit AND NOT {_SERVED}",
+}
 _MICROSECOND: Final = timedelta(microseconds=1)
 _CHARACTERS: Final = 4_000
 
@@ -33,7 +44,7 @@ class CacheTotals:
     exact_hits: int = 0
     semantic_hits: int = 0
     would_hits: int = 0
-    """Calls that another's answer would have served by its meaning, but was not allowed to."""
+    """Calls that another's answer was near enough to serve by its meaning, but not allowed to."""
     exact_saved_usd: float = 0.0
     semantic_saved_usd: float = 0.0
     missed_usd: float = 0.0
@@ -46,17 +57,21 @@ class CacheTotals:
 
 
 @dataclass(frozen=True, slots=True)
-class WouldHit:
-    """A call, and the earlier one whose answer would have served it. Texts are cut at 4,000."""
+class Match:
+    """A call, and the earlier one whose answer was the nearest. Texts are cut at 4,000."""
 
     event_id: str
     run_id: str
     at: datetime
     model: str
+    served: bool
+    """Whether the earlier answer was given out."""
+    would_hit: bool
+    """Whether it was not, though it was as sure as the project asks for."""
     similarity: float | None
     confidence: float | None
-    cost_usd: Decimal | None
-    """What the call cost and a hit would have saved."""
+    usd: float | None
+    """What the match saved, or would have saved; None where that is not known."""
     prompt: str
     response: str
     other_event_id: str
@@ -96,39 +111,42 @@ def sum_of_totals(found: list[CacheTotals], at: datetime) -> CacheTotals:
     )
 
 
-def would_hits(store: EventStore, where: Filter, *, limit: int) -> list[WouldHit]:
-    """Return the newest calls that another's answer would have served, the newest first."""
+def matches(
+    store: EventStore, where: Filter, *, limit: int, which: Which | None = None
+) -> list[Match]:
+    """Return the newest calls with a stored answer to another wording, the newest first."""
     given = {**where.parameters(), "characters": _CHARACTERS}
-    rows = store.query("would_hits", {**given, "limit": limit}, {"condition": where.condition()})
-    if not rows:
-        return []
-    others = {other for _, other, *_ in rows}
-    texts = {
-        event_id: (prompt, response)
-        for event_id, prompt, response in store.query(
-            "texts_of", {**given, "event_ids": sorted(others)}
-        )
-    }
-    found = []
-    for event_id, other, run_id, at, model, similarity, confidence, cost, prompt, response in rows:
-        other_prompt, other_response = texts.get(other, (None, None))
-        found.append(
-            WouldHit(
-                event_id=event_id,
-                run_id=run_id,
-                at=EPOCH + timedelta(microseconds=at),
-                model=model,
-                similarity=similarity,
-                confidence=confidence,
-                cost_usd=None if cost is None else Decimal(cost),
-                prompt=prompt,
-                response=response,
-                other_event_id=other,
-                other_prompt=other_prompt,
-                other_response=other_response,
-            )
-        )
-    return found
+    rows = store.query(
+        "matches",
+        {**given, "limit": limit},
+        {"condition": where.condition(), "which": _WHICH[which]},
+    )
+    texts: dict[str, tuple[str, str]] = {}
+    if rows:
+        others = sorted({other for _, other, *_ in rows})
+        found = store.query("texts_of", {**given, "event_ids": others})
+        texts = {event_id: (prompt, response) for event_id, prompt, response in found}
+    return [_match(row, *texts.get(row[1], (None, None))) for row in rows]
+
+
+def _match(row: list[Any], other_prompt: str | None, other_response: str | None) -> Match:
+    event_id, other, run_id, at, model, served, would, similarity, confidence, usd = row[:10]
+    return Match(
+        event_id=event_id,
+        run_id=run_id,
+        at=EPOCH + timedelta(microseconds=at),
+        model=model,
+        served=bool(served),
+        would_hit=bool(would),
+        similarity=similarity,
+        confidence=confidence,
+        usd=usd,
+        prompt=row[10],
+        response=row[11],
+        other_event_id=other,
+        other_prompt=other_prompt,
+        other_response=other_response,
+    )
 
 
 def _totals(at: datetime, outcomes: list[tuple[str, float, float, float, float]]) -> CacheTotals:

@@ -4,8 +4,8 @@ SELECT
     cache,
     sum(1 / greatest(sample_rate, 1e-6)),
     sum(ifNull(saved_usd, 0) / greatest(sample_rate, 1e-6)),
-    sumIf(1 / greatest(sample_rate, 1e-6), would_hit != ''),
-    sumIf(ifNull(toFloat64(cost), 0) / greatest(sample_rate, 1e-6), would_hit != '')
+    sumIf(1 / greatest(sample_rate, 1e-6), would_hit),
+    sumIf(ifNull(toFloat64(cost), 0) / greatest(sample_rate, 1e-6), would_hit)
 FROM events
 WHERE project_id = {project_id:String}
   AND ts >= fromUnixTimestamp64Micro({from_us:Int64}, 'UTC')

@@ -10,12 +10,17 @@ ALTER TABLE events ADD COLUMN IF NOT EXISTS cache LowCardinality(String)
 ALTER TABLE events ADD COLUMN IF NOT EXISTS saved_usd Nullable(Float64)
     DEFAULT if(position(attributes, '"saved_usd"') > 0, JSONExtract(attributes, 'response_metadata', 'saved_usd', 'Nullable(Float64)'), NULL);
 
--- The event whose answer would have been served by its meaning, where it was not.
-ALTER TABLE events ADD COLUMN IF NOT EXISTS would_hit String
-    DEFAULT if(position(attributes, '"would_hit"') > 0, JSONExtractString(attributes, 'response_metadata', 'would_hit', 'event_id'), '')
+-- The event whose stored answer was nearest by its meaning, given out or not; and whether it would have
+-- been given out, had that been allowed.
+ALTER TABLE events ADD COLUMN IF NOT EXISTS matched String
+    DEFAULT if(position(attributes, 'hit"') > 0, concat(JSONExtractString(attributes, 'response_metadata', 'hit', 'event_id'), JSONExtractString(attributes, 'response_metadata', 'would_hit', 'event_id')), '')
     CODEC(ZSTD(1));
+
+ALTER TABLE events ADD COLUMN IF NOT EXISTS would_hit UInt8
+    DEFAULT if(position(attributes, '"would_hit"') > 0, JSONExtractBool(attributes, 'response_metadata', 'would_hit', 'serves'), 0);
 
 -- What is stored already gets them in the background, and is read from the JSON until then.
 ALTER TABLE events
-    MATERIALIZE COLUMN template, MATERIALIZE COLUMN cache, MATERIALIZE COLUMN saved_usd, MATERIALIZE COLUMN would_hit
+    MATERIALIZE COLUMN template, MATERIALIZE COLUMN cache, MATERIALIZE COLUMN saved_usd,
+    MATERIALIZE COLUMN matched, MATERIALIZE COLUMN would_hit
     SETTINGS mutations_sync = 0;

@@ -1,0 +1,197 @@
+"""The page of the gateway's cache."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import Account, prompt_call
+from gateways import parts_of
+from page_forms import submit
+from starlette.testclient import TestClient
+from test_pages import ATTACKS, show_page
+from watchllm_server.app import create_app
+from watchllm_server.cache.entry import Entry
+from watchllm_server.cache.store import CacheStore
+from watchllm_server.clock import SystemClock
+from watchllm_server.secrets import Secret
+from watchllm_server.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from watchllm_server.metadata import Metadata
+    from watchllm_server.store.base import EventStore
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[CacheStore]:
+    """Open a cache."""
+    secret = Secret(b"of the tests, long enough")
+    with closing(
+        CacheStore(tmp_path / "cache", secret, max_bytes=1_000_000, clock=SystemClock())
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture
+def account(
+    account: Account, store: EventStore, metadata: Metadata, kept: CacheStore, tmp_path: Path
+) -> Iterator[Account]:
+    """Return the account on a server with a gateway whose cache is `kept`."""
+    gateway = parts_of(tmp_path, metadata, kept)
+    app = create_app(load_settings({}), store=store, metadata=metadata, gateway=gateway)
+    with TestClient(
+        app,
+        base_url="http://127.0.0.1:8787",
+        client=("127.0.0.1", 50_000),
+        follow_redirects=False,
+    ) as client:
+        yield Account(account.project, account.key, client)
+
+
+def put(kept: CacheStore, project: str, model: str, namespace: str = "") -> None:
+    """Keep an answer for an hour."""
+    made = NOW.timestamp()
+    entry = Entry(b"{}", "openai.chat", "openai", model, made, made + 3_600, 0.5, f"e-{model}")
+    kept.put(f"{project} {model}".encode(), project, namespace, entry)
+
+
+def cached(outcome: str, told: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Return a call of now that came by the cache."""
+    metadata = {"cache": outcome, **told}
+    return prompt_call(timestamp=NOW.isoformat(), response_metadata=metadata, **fields)
+
+
+def test_the_cache_is_summed_up(account: Account) -> None:
+    """The page says how many calls it answered, and what that saved, by words and by meaning."""
+    account.send(
+        cached("HIT", {"saved_usd": 0.5}), cached("HIT-SEMANTIC", {"saved_usd": 0.25}),
+        cached("MISS", {}), cached("MISS", {}),
+    )  # fmt: skip
+
+    page = show_page(account, f"/projects/{account.project}/cache")
+
+    for text in ("50 %", "1 word for word, 1 by meaning", "$0.5000", "$0.2500"):
+        assert text in page.text
+
+
+def test_a_would_be_hit_stands_beside_the_earlier_call(account: Account) -> None:
+    """Both questions and answers are shown, with how sure the match was."""
+    told = {"event_id": "early", "confidence": 0.93, "similarity": 0.97, "serves": True}
+    account.send(
+        cached("MISS", {}, event_id="early", prompt="Where is Rome?", response="In Italy."),
+        cached("MISS", {"would_hit": told}, prompt="Rome lies where?", response="Italy."),
+    )
+
+    page = show_page(account, f"/projects/{account.project}/cache?which=would")
+    other = show_page(account, f"/projects/{account.project}/cache?which=served")
+
+    for text in ("Where is Rome?", "In Italy.", "Rome lies where?", "would have been given out"):
+        assert text in page.text
+    assert "confidence 93 %" in page.text
+    assert "None in this time." in other.text
+
+
+def test_kept_answers_are_listed(account: Account, kept: CacheStore) -> None:
+    """The page lists the answers of the project that are kept, and none of another's."""
+    put(kept, account.project, "ours", "ns")
+    put(kept, "another project", "theirs")
+
+    page = show_page(account, f"/projects/{account.project}/cache")
+
+    assert "1 answers in" in page.text
+    assert "ours" in page.text
+    assert "theirs" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "left"),
+    [
+        ({"model": "a"}, 2), ({"namespace": "ns"}, 2), ({"event_id": "e-c"}, 2),
+        ({"all": "yes"}, 0),
+        ({"model": "a", "namespace": "ns"}, 3), ({"before": "2020-01-01T00:00"}, 3),
+        ({"before": "2100-01-01T00:00"}, 0),
+    ],
+)  # fmt: skip
+def test_answers_are_forgotten_by_the_form(
+    account: Account, kept: CacheStore, fields: dict[str, str], left: int
+) -> None:
+    """The form forgets the answers for which all that it says is true, and counts them."""
+    for model, namespace in (("a", ""), ("b", "ns"), ("c", "")):
+        put(kept, account.project, model, namespace)
+
+    answer = submit(
+        account.client, f"/projects/{account.project}/cache/invalidate", **{"model": "", **fields}
+    )
+
+    assert f"{3 - left} answers were forgotten" in answer.text
+    assert kept.stats(account.project).entries == left
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "Nothing was forgotten"), ({"all": "yes", "model": "a"}, "Nothing was forgotten"),
+        ({"before": "soon"}, "must be RFC 3339"),
+    ],
+)  # fmt: skip
+def test_a_form_that_says_too_little_forgets_nothing(
+    account: Account, kept: CacheStore, fields: dict[str, str], text: str
+) -> None:
+    """Unless the form says which answers are meant, all of them stay."""
+    put(kept, account.project, "a")
+
+    answer = submit(account.client, f"/projects/{account.project}/cache/invalidate", **fields)
+
+    assert answer.status_code == 400
+    assert text in answer.text
+    assert kept.stats(account.project).entries == 1
+
+
+def test_an_empty_page_says_how_to_use_the_gateway(account: Account) -> None:
+    """Without calls the page has the lines that point an app at the gateway."""
+    page = show_page(account, f"/projects/{account.project}/cache")
+    narrowed = show_page(account, f"/projects/{account.project}/cache?model=none")
+
+    assert "export OPENAI_BASE_URL=http://127.0.0.1:8787/v1" in page.text
+    assert "Nothing matches" in narrowed.text
+
+
+def test_an_unknown_list_is_told(account: Account) -> None:
+    """A list of matches that is none is 400 in a sentence."""
+    answer = account.client.get(f"/projects/{account.project}/cache?which=all")
+
+    assert answer.status_code == 400
+    assert "`which` must be one of served, would, unsure" in answer.text
+
+
+def test_texts_on_the_page_are_inert(account: Account, kept: CacheStore) -> None:
+    """Questions, answers, models and namespaces are shown as text, whatever is in them."""
+    for number, text in enumerate(ATTACKS):
+        told = {"would_hit": {"event_id": f"early-{number}", "serves": True}}
+        account.send(
+            cached("MISS", {}, event_id=f"early-{number}", prompt=text, response=text),
+            cached("MISS", told, prompt=text, response=text),
+        )
+        put(kept, account.project, text, text)
+
+    page = show_page(account, f"/projects/{account.project}/cache")
+
+    assert all(text in page.text for text in ATTACKS)
+
+
+def test_a_server_without_a_gateway_has_no_answers(account: Account, client: TestClient) -> None:
+    """Without a gateway the page shows what is recorded, and its form is answered with 404."""
+    without = Account(account.project, account.key, client)
+
+    page = show_page(without, f"/projects/{account.project}/cache")
+    answer = submit(client, f"/projects/{account.project}/cache/invalidate", all="yes")
+
+    assert "Kept answers" not in page.text
+    assert answer.status_code == 404
