@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,18 @@ def send(server: Server, events: list[dict[str, Any]], key: str | None = None) -
         body = json.dumps({"events": events[start : start + BATCH]}).encode()
         status, answer = server.post("/v1/events/batch", body, key=key)
         assert (status, json.loads(answer)["total_errors"]) == (200, 0), answer
+
+
+def administer(server: Server, path: str, **body: Any) -> dict[str, Any]:
+    """Post to the admin API, as anyone on the server's machine may."""
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        f"{server.url}/v1/admin{path}",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        made: dict[str, Any] = json.load(answer)
+    return made
 
 
 @dataclass

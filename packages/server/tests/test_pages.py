@@ -76,12 +76,12 @@ def show_page(account: Account, path: str) -> Page:
     return page
 
 
-def test_the_start_leads_to_the_runs_of_a_project(account: Account) -> None:
-    """The address alone leads to a page of runs."""
+def test_the_start_leads_to_the_overview_of_a_project(account: Account) -> None:
+    """The address alone leads to an overview."""
     answer = account.client.get("/")
 
     assert answer.status_code == 307
-    assert answer.headers["location"].endswith("/runs")
+    assert answer.headers["location"].endswith("/overview")
 
 
 def test_an_empty_project_shows_the_lines_to_paste(account: Account) -> None:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from datetime import datetime
 
+NONE = "–"
 _SECOND = 1_000
 _MINUTE = 60 * _SECOND
 _HOUR = 60 * _MINUTE
 _CENT = Decimal("0.01")
+_TIMES = 3
+_MANY = 100
 _UNITS = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
 
 
@@ -100,6 +103,16 @@ def short_count(value: float | None) -> str:
 def size(value: int) -> str:
     """Return a number of bytes: 950 B, 12.3 kB, 4.56 MB."""
     return f"{value:,} B" if value < _UNITS[-1][0] else f"{short_count(value)}B"
+
+
+def ratio(value: float) -> str:
+    """Return a ratio to a time before: `+12 %`, `−5 %`, `× 3.4`, or `as before`."""
+    if value >= _TIMES:
+        return f"× {value:.2g}" if value < _MANY else f"× {value:,.0f}"
+    percents = f"{abs(100 * (value - 1)):.0f} %"
+    if percents == "0 %":
+        return "as before"
+    return f"{'+' if value > 1 else '−'}{percents}"
 
 
 FILTERS: Final = {

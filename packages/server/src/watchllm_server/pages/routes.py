@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from watchllm_server.pages import cache, costs, errors, prices, prompts, releases, run, runs, users
+from watchllm_server.pages import (
+    cache,
+    costs,
+    errors,
+    first_run,
+    overview,
+    prices,
+    prompts,
+    releases,
+    run,
+    runs,
+    users,
+)
 from watchllm_server.pages.login import Login
 from watchllm_server.pages.site import Site
 
@@ -14,6 +26,8 @@ if TYPE_CHECKING:
     from watchllm_server.pages.services import Services
 
 PAGES: Final = (
+    *overview.PAGES,
+    *first_run.PAGES,
     *runs.PAGES,
     *run.PAGES,
     *errors.PAGES,

@@ -95,6 +95,21 @@ def totals(store: EventStore, where: Filter) -> Totals:
     return _totals(ask.sums().get(_ALL), ask.percentiles().get(_ALL))
 
 
+def timeline(
+    store: EventStore, where: Filter, *, width: timedelta
+) -> list[tuple[datetime, Totals]]:
+    """Return the totals of each stretch of time with its beginning, of empty stretches as well.
+
+    `where` must begin and end at multiples of `width` since 1970, in UTC.
+    """
+    ask = _Ask(store, where)
+    sums, percentiles = ask.sums(width), ask.percentiles(width)
+    return [
+        (EPOCH + bucket * width, _totals(sums.get(("", bucket)), percentiles.get(("", bucket))))
+        for bucket in _buckets(where, width)
+    ]
+
+
 def totals_by_group(
     store: EventStore, where: Filter, group_by: GroupBy, *, limit: int
 ) -> list[GroupTotals]:
@@ -131,15 +146,14 @@ def series(
         percentiles, whole_percentiles = ask.percentiles(width), ask.percentiles()
     else:
         sums = ask.sums(width)
-    step = width // _MICROSECOND
-    buckets = range(micros(where.date_from) // step, micros(where.until) // step)
+    buckets = _buckets(where, width)
     found = []
     for group in groups:
         places = [(group, bucket) for bucket in buckets]
         whole = _sum(sums[place] for place in places if place in sums)
         data = [
             Point(
-                EPOCH + timedelta(microseconds=bucket * step),
+                EPOCH + bucket * width,
                 _value(metric, _totals(sums.get((_, bucket)), percentiles.get((_, bucket)))),
             )
             for _, bucket in places
@@ -147,6 +161,11 @@ def series(
         total = _totals(whole, whole_percentiles.get((group, 0)))
         found.append(Series(group or None, _value(metric, total), data))
     return found
+
+
+def _buckets(where: Filter, width: timedelta) -> range:
+    step = width // _MICROSECOND
+    return range(micros(where.date_from) // step, micros(where.until) // step)
 
 
 _Place = tuple[str, int]

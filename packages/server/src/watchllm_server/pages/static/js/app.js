@@ -49,6 +49,10 @@
   function ready(root) {
     localTimes(root);
     for (const button of root.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
+    for (const form of root.querySelectorAll("form[data-filters]")) {
+      // What asks by itself needs no button.
+      if (!form.querySelector("input:not([type=hidden])")) form.querySelector("button").hidden = true;
+    }
     root.dispatchEvent(new CustomEvent("watchllm:ready", { bubbles: true }));
     document.body.dataset.ready = "";
   }

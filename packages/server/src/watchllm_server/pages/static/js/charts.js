@@ -3,7 +3,7 @@
 (() => {
   "use strict";
 
-  const HEIGHT = 150;
+  const HEIGHT = 160;
   const drawn = new Map();
 
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -46,10 +46,10 @@
     return {
       width,
       height: HEIGHT,
-      padding: [8, 8, 0, 0],
+      padding: [8, 14, 0, 0],
       cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
       scales: { x: { range: (_, from, to) => [from, bars ? to + chart.width : to] }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
-      axes: [{ ...axis, size: 26 }, { ...axis, size: 58, values: (_, marks) => marks.map(read) }],
+      axes: [{ ...axis, size: 38, space: 56 }, { ...axis, size: 52, values: (_, marks) => marks.map(read) }],
       series: [{ label: "Time", value: (_, at) => (at === null || at === undefined ? "–" : new Date(1000 * at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })) }, ...series],
       hooks: { setSelect: [(plot) => zoom(plot, chart)] },
     };
