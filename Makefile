@@ -6,10 +6,10 @@ LLM  ?= auto
 ABREAST := sdk-3.8 sdk-3.9 sdk-3.10 sdk-3.11 sdk-3.12 sdk-3.13 lowest e2e otlp clients instrument integrations browser docs
 
 .DEFAULT_GOAL := help
-.PHONY: $(ABREAST) help demo test check matrix bench bench-peers docs serve format lock clean
+.PHONY: $(ABREAST) help demo test check matrix matrix-clients bench bench-peers docs serve format lock clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: $(BOOT)/ready  ## Log real LLM calls and look at them (ONCE=1 exits after the table, LLM=local asks a real local model)
 	@$(NOX) --no-error-on-missing-interpreters -s demo -- $(if $(ONCE),--once) --llm $(LLM)
@@ -27,6 +27,9 @@ check: $(BOOT)/ready  ## The quick part: lint, types and the tests on one Python
 
 matrix: $(BOOT)/ready  ## The SDK's tests on Python 3.8 to 3.13
 	$(NOX) -s sdk lowest instrument integrations coverage
+
+matrix-clients: $(BOOT)/ready  ## Instrumentation with the newest client libraries on PyPI and the oldest supported
+	$(NOX) -s matrix-clients
 
 bench: $(BOOT)/ready  ## Measure: microseconds per log call, events per second ingested
 	$(NOX) -s bench

@@ -17,6 +17,8 @@ import nox
 ROOT = Path(__file__).parent
 SDK = ROOT / "packages" / "sdk-python"
 SERVER = ROOT / "packages" / "server"
+INSTRUMENT = ROOT / "tests" / "instrument"
+REPORTS = ROOT / ".nox" / "reports"  # what passed, as pytest tells it
 SDK_PYTHONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]
 SERVER_PYTHONS = ["3.11", "3.13"]
 CI = os.environ.get("CI", "").lower() == "true"
@@ -217,14 +219,45 @@ def instrument(session: nox.Session) -> None:
     """Test instrumentation with real libraries, each version in an environment of its own.
 
     The locks whose names end in -oldest are of Python 3.8. Where a file of tests has the name of a
-    lock, it alone is run: what the library brings with it is tested elsewhere.
+    lock, it alone is run: what the library brings with it is tested elsewhere. The page of the
+    combinations that are tested is compared with what passed.
     """
-    for lock_file in sorted((ROOT / "tests" / "instrument").glob("*.lock")):
-        name = lock_file.stem
-        version = "3.8" if name.endswith("-oldest") else "3.11"
-        own = f"test_{name.rstrip('0123456789').replace('-', '_')}.py"
-        those = own if (lock_file.parent / own).exists() else "."
-        tests_apart(session, lock_file, version, those)
+    reports = fresh(REPORTS / INSTRUMENT.name)
+    ran = [instrumented(session, lock_file) for lock_file in sorted(INSTRUMENT.glob("*.lock"))]
+    if all(ran) and not session.posargs:
+        session.run("python3", "tests/instrument/table.py", str(reports), "--check", external=True)
+
+
+@nox.session(name="matrix-clients", python=False)
+def matrix_clients(session: nox.Session) -> None:
+    """Test instrumentation with the newest libraries that there are, and the oldest supported."""
+    reports = fresh(REPORTS / INSTRUMENT.name)
+    wanted = fresh(ROOT / ".nox" / "matrix-clients")
+    latest = {path.stem.rstrip("0123456789"): path for path in sorted(INSTRUMENT.glob("*[0-9].in"))}
+    for name, source in latest.items():
+        newest = wanted / f"{name}-newest.in"
+        # A range holds a library at one major version; what is pinned has its reason.
+        newest.write_text(re.sub(r">=.*", "", source.read_text()))
+        instrumented(session, newest)
+    for lock_file in sorted(INSTRUMENT.glob("*-oldest.lock")):
+        instrumented(session, lock_file)
+    session.run("python3", "tests/instrument/table.py", str(reports), "--print", external=True)
+
+
+def instrumented(session: nox.Session, requirements: Path) -> bool:
+    """Run the tests of instrumentation with a library; return whether there is a Python for it."""
+    library = re.sub(r"-newest|\d+$", "", requirements.stem)
+    own = f"test_{library.replace('-', '_')}.py"
+    version = "3.8" if library.endswith("-oldest") else "3.11"
+    those = own if (INSTRUMENT / own).exists() else "."
+    return tests_apart(session, requirements, version, those, folder=INSTRUMENT)
+
+
+def fresh(folder: Path) -> Path:
+    """Return a folder that is there and empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 @nox.session(python=False)
@@ -232,37 +265,48 @@ def integrations(session: nox.Session) -> None:
     """Test each framework's integration with the real one, each in an environment of its own."""
     helpers = (ROOT / "tests" / "instrument", SDK / "tests")
     for lock_file in sorted((ROOT / "tests" / "integrations").glob("*.lock")):
-        tests_apart(session, lock_file, "3.11", f"test_{lock_file.stem}.py", *helpers)
+        those = f"test_{lock_file.stem}.py"
+        tests_apart(session, lock_file, "3.11", those, *helpers, folder=lock_file.parent)
 
 
 def tests_apart(
-    session: nox.Session, lock_file: Path, version: str, those: str, *helpers: Path
-) -> None:
-    """Run tests beside a lock file in its environment, under coverage of the SDK's wheel.
+    session: nox.Session,
+    requirements: Path,
+    version: str,
+    those: str,
+    *helpers: Path,
+    folder: Path,
+) -> bool:
+    """Run tests of a folder in an environment of their own, under coverage of the SDK's wheel.
 
-    `helpers` are further folders whose modules the tests import.
+    `requirements` is a lock file, or what the newest versions are wanted of; `helpers` are further
+    folders whose modules the tests import. Returns whether there is a Python for it.
     """
-    folder, name = lock_file.parent, lock_file.stem
+    name = requirements.stem
     if not (CI or shutil.which(f"python{version}")):
         session.log(f"{name} is not tested: there is no Python {version}")
-        return
+        return False
     uv = str(ROOT / ".venv" / "boot" / "bin" / "uv")
     home = ROOT / ".nox" / folder.name / name
     if not home.exists():
         session.run(uv, "venv", "-q", "-p", version, str(home), external=True)
     python = str(home / "bin" / "python")
-    into = (uv, "pip", "install", "-q", "-p", python, "--reinstall-package=watchllm")
-    session.run(*into, "-r", str(lock_file), wheel(SDK), external=True)
+    into = [uv, "pip", "install", "-q", "-p", python, "--reinstall-package=watchllm"]
+    if requirements.suffix != ".lock":
+        into.append("--upgrade")
+    session.run(*into, "-r", str(requirements), wheel(SDK), external=True)
     path = os.pathsep.join(str(each) for each in (folder, *helpers))
     data = ROOT / f".coverage.{SDK.name}.{folder.name}-{name}"
     with session.chdir(folder):
         session.run(
             *(python, "-m", "coverage", "run", f"--rcfile={SDK / 'pyproject.toml'}"),
             *("-m", "pytest", "-q", "-c", str(ROOT / "pytest.ini"), f"--rootdir={folder}"),
-            *(f"--confcutdir={folder}", those, *session.posargs),
+            *(f"--confcutdir={folder}", f"--junitxml={REPORTS / folder.name / name}.xml"),
+            *(those, *session.posargs),
             env={"COVERAGE_FILE": str(data), "PYTHONPATH": path},
             external=True,
         )
+    return True
 
 
 @nox.session(python="3.11")

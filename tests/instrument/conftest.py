@@ -29,6 +29,13 @@ QUESTION = "How is the weather in Rome?"
 MESSAGES = [{"role": "user", "content": QUESTION}]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def named(record_testsuite_property: Callable[[str, str], None]) -> None:
+    """Tell the report of the tests which library they are of."""
+    record_testsuite_property("library", NAME)
+    record_testsuite_property("version", library.__version__)
+
+
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[Endpoint]:
     """Run the endpoint."""
