@@ -218,8 +218,8 @@ def otlp(session: nox.Session) -> None:
 def instrument(session: nox.Session) -> None:
     """Test instrumentation with real libraries, each version in an environment of its own.
 
-    The locks whose names end in -oldest are of Python 3.8. Where a file of tests has the name of a
-    lock, it alone is run: what the library brings with it is tested elsewhere. The page of the
+    The locks whose names end in -oldest are of Python 3.8. Where files of tests have the name of a
+    lock, they alone are run: what the library brings with it is tested elsewhere. The page of the
     combinations that are tested is compared with what passed.
     """
     reports = fresh(REPORTS / INSTRUMENT.name)
@@ -247,9 +247,11 @@ def matrix_clients(session: nox.Session) -> None:
 def instrumented(session: nox.Session, requirements: Path) -> bool:
     """Run the tests of instrumentation with a library; return whether there is a Python for it."""
     library = re.sub(r"-newest|\d+$", "", requirements.stem)
-    own = f"test_{library.replace('-', '_')}.py"
+    own = f"test_{library.replace('-', '_')}"
     version = "3.8" if library.endswith("-oldest") else "3.11"
-    those = own if (INSTRUMENT / own).exists() else "."
+    those = ["."]
+    if (INSTRUMENT / f"{own}.py").exists():
+        those = [path.name for path in sorted(INSTRUMENT.glob(f"{own}*.py"))]
     return tests_apart(session, requirements, version, those, folder=INSTRUMENT)
 
 
@@ -265,7 +267,7 @@ def integrations(session: nox.Session) -> None:
     """Test each framework's integration with the real one, each in an environment of its own."""
     helpers = (ROOT / "tests" / "instrument", SDK / "tests")
     for lock_file in sorted((ROOT / "tests" / "integrations").glob("*.lock")):
-        those = f"test_{lock_file.stem}.py"
+        those = [f"test_{lock_file.stem}.py"]
         tests_apart(session, lock_file, "3.11", those, *helpers, folder=lock_file.parent)
 
 
@@ -273,7 +275,7 @@ def tests_apart(
     session: nox.Session,
     requirements: Path,
     version: str,
-    those: str,
+    those: list[str],
     *helpers: Path,
     folder: Path,
 ) -> bool:
@@ -302,7 +304,7 @@ def tests_apart(
             *(python, "-m", "coverage", "run", f"--rcfile={SDK / 'pyproject.toml'}"),
             *("-m", "pytest", "-q", "-c", str(ROOT / "pytest.ini"), f"--rootdir={folder}"),
             *(f"--confcutdir={folder}", f"--junitxml={REPORTS / folder.name / name}.xml"),
-            *(those, *session.posargs),
+            *(*those, *session.posargs),
             env={"COVERAGE_FILE": str(data), "PYTHONPATH": path},
             external=True,
         )

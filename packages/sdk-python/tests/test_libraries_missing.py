@@ -14,6 +14,7 @@ import pytest
     [
         ("watchllm.langchain", "langchain_core.callbacks", "langchain"),
         ("watchllm.integrations.openai_agents", "agents.tracing", "openai-agents"),
+        ("watchllm.integrations.opentelemetry", "opentelemetry.sdk.trace.export", "otel"),
     ],
 )
 def test_without_the_library_it_says_what_to_install(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from watchllm import _config
+from watchllm._both import Both
 from watchllm._delivery import Delivery
 from watchllm._encoding import Encoder
 from watchllm._enums import Severity, Status
@@ -38,7 +39,8 @@ class WatchLLMClient:
     Raises `ConfigurationError` if one is wrong or missing. The log methods return the event's id
     and never raise for what they are given: a value of the wrong kind is described in the event's
     `invalid_fields`. `run_id` may be None inside `watchllm.trace()`. Safe to use from any thread
-    and any asyncio task, and in forked children. `transport` and `clock` are for tests: see
+    and any asyncio task, and in forked children. `also_to` gets each batch that was delivered:
+    see `watchllm.integrations.opentelemetry`. `transport` and `clock` are for tests: see
     `watchllm.testing`.
     """
 
@@ -60,6 +62,7 @@ class WatchLLMClient:
         spool_dir: str | os.PathLike[str] | None = None,
         spool_max_mb: int | None = None,
         debug: bool | None = None,
+        also_to: Transport | None = None,
         transport: Transport | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -100,12 +103,14 @@ class WatchLLMClient:
         self._disabled = None if self._config.enabled else "disabled"
         self._pipeline = Pipeline(self._config, Encoder(optional("orjson")))
         self._spool, orphans = self._open_spool(clock)
+        if transport is None:
+            key = self._config.api_key
+            transport = HttpTransport(self._config.base_url, key, __version__, clock)
         self._delivery = Delivery(
             self._config,
             self._spool,
             self._pipeline.unpack,
-            transport
-            or HttpTransport(self._config.base_url, self._config.api_key, __version__, clock),
+            transport if also_to is None else Both(transport, also_to, self._problems),
             worker_for(clock),
             self._stats,
             self._problems,
