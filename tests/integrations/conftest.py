@@ -149,7 +149,7 @@ def start(environment: dict[str, str]) -> Iterator[Callable[..., Program]]:
 
     yield begin
     for program in started:
-        if program.process.poll() is None:
+        if not program.process.stdout.closed:
             program.end(signal.SIGKILL)
 
 
