@@ -9,6 +9,7 @@ import threading
 import uuid
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -18,13 +19,19 @@ import uvicorn
 from upstream import Upstream
 from watchllm_server.auth import Authenticator, Keyring
 from watchllm_server.budget import Budget, too_many_calls
+from watchllm_server.cache import local
 from watchllm_server.cache.entry import Entry
 from watchllm_server.cache.flights import Flights, Leader
-from watchllm_server.cache.lifetimes import Lifetimes
+from watchllm_server.cache.judgements import Judgements
+from watchllm_server.cache.questions import Questions
+from watchllm_server.cache.rules import Rules
+from watchllm_server.cache.semantic import Semantic
 from watchllm_server.cache.store import CacheStore
+from watchllm_server.cache_settings import read_matching
 from watchllm_server.clock import SystemClock
 from watchllm_server.gateway.flow import Flow
 from watchllm_server.gateway.forward import Forward
+from watchllm_server.gateway.meaning import ByMeaning
 from watchllm_server.gateway.providers.ask import Asker
 from watchllm_server.gateway.providers.base import NoCredentials, Provider, Providers
 from watchllm_server.gateway.providers.client import Client
@@ -89,6 +96,8 @@ class Running:
     flights: CountedFlights
     metadata: Metadata
     budget: Budget
+    project: str
+    cache: CacheStore
 
     @property
     def url(self) -> str:
@@ -98,7 +107,7 @@ class Running:
     def with_another_project(self) -> Running:
         """Return the same gateway with the key of a new project."""
         project = self.metadata.create_project(f"gateway {uuid.uuid4().hex[:8]}")
-        return replace(self, key=self.metadata.create_key(project.id)[1])
+        return replace(self, key=self.metadata.create_key(project.id)[1], project=project.id)
 
     def wait_for_followers(self, number: int) -> None:
         """Return when so many requests wait for another's call."""
@@ -130,14 +139,22 @@ def parts_of(folder: Path, metadata: Metadata, cache: CacheStore) -> GatewayPart
     return GatewayParts(
         Providers({}, {}),
         cache,
-        lifetimes=Lifetimes(metadata, 3_600),
+        rules=Rules(metadata, 3_600),
         journal=folder / "journal",
         journal_seal=Secret(b"of the tests").seal("journal"),
         journal_bytes=1_000_000,
         body_bytes=1_000_000,
         memory_bytes=1_000_000,
         limiter=Limiter(metadata, SystemClock()),
+        semantic=without_model(folder),
     )
+
+
+def without_model(folder: Path) -> Semantic:
+    """Return a lookup by meaning that has no model, with its files in a folder."""
+    load = partial(local.load, folder / "none")
+    secret = Secret(b"of the tests")
+    return Semantic(load, Questions(folder, secret), Judgements(folder), SystemClock())
 
 
 def chat(**fields: Any) -> dict[str, Any]:
@@ -203,15 +220,22 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
         memory_bytes: int = 20_000_000,
         lifetime: Callable[[str, str], float] = lambda _, __: 3_600,
         cost: Callable[[rows.Call, str], Decimal | None] = lambda _, __: Decimal("0.002"),
+        semantic: Semantic | None = None,
+        matching: str = "shadow",
     ) -> Running:
         project = metadata.create_project(f"gateway {uuid.uuid4().hex[:8]}")
         _, secret = metadata.create_key(project.id)
         notes = Notes()
+        semantic = semantic or without_model(tmp_path / f"meaning-{project.id}")
         budget = Budget(memory_bytes, too_many_calls)
         flights = CountedFlights()
         folder = tmp_path / f"cache-{project.id}"
         cache = CacheStore(
-            folder, Secret(b"of the tests"), max_bytes=10_000_000, clock=SystemClock()
+            folder,
+            Secret(b"of the tests"),
+            max_bytes=10_000_000,
+            clock=SystemClock(),
+            also=semantic.forget,
         )
         caches.append(cache)
         clock = SystemClock()
@@ -221,7 +245,12 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
             known = Providers({each.name: each for each in providers}, fallbacks or {})
             registry, asker = Registry(known, NoCredentials()), Asker(client, clock)
             relay = Relay(asker, cache, cost, clock, lifetime=lifetime)
-            flow = Flow(registry, relay, cache, notes, clock, flights=flights)
+            rules = Rules(metadata, 3_600, read_matching(matching))
+            # Each hit is compared, so that no test depends on chance.
+            by_meaning = ByMeaning(semantic, cache, rules, clock, share=1.0, patience=LONGEST)
+            flow = Flow(
+                registry, relay, cache, notes, clock, by_meaning=by_meaning, flights=flights
+            )
             gateway = Gateway(
                 SHAPES,
                 Authenticator(Keyring(metadata, clock), "gateway"),
@@ -238,11 +267,15 @@ def start(metadata: Metadata, tmp_path: Path) -> Iterator[Callable[..., Running]
                 assert gateway.handles(scope)
                 await gateway(scope, receive, send)
 
-            return app, client.close
+            async def close() -> None:
+                await by_meaning.close()
+                await client.close()
+
+            return app, close
 
         server = Server(make)
         started.append(server)
-        return Running(server.port, secret, notes, flights, metadata, budget)
+        return Running(server.port, secret, notes, flights, metadata, budget, project.id, cache)
 
     yield run
     for server in started:

@@ -11,6 +11,7 @@ from watchllm_server.console import DataDir, open_metadata, say, show, table
 from watchllm_server.errors import MetadataError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from watchllm_server.metadata import Metadata, Project
@@ -24,6 +25,11 @@ _PROJECT = "Name or id of its project."
 _TTL = (
     "Seconds that the gateway's answers are kept, 0 for none, or `default`: the server's setting. "
     "For one route: /v1/embeddings=604800. May be given several times."
+)
+_MATCHING = (
+    "What is done with a question whose answer is known in other words: off, shadow or serve, with "
+    "the share of hits that may be wrong or without (serve:0.02), or `default`: the server's "
+    "setting. For one route: /v1/messages=off. May be given several times."
 )
 _REDACT = (
     "What is replaced in its events before they are stored: off, on (e-mail addresses and card "
@@ -60,7 +66,7 @@ def list_projects(data_dir: DataDir = None) -> None:
             project.name,
             _minute(project.created_at),
             _kept(project),
-            _answers_kept(project),
+            _shown(project, "cache_ttl", " s"),
             _redaction(project),
         )
     show(rows, "There is no project yet: watchllm projects create NAME")
@@ -88,24 +94,35 @@ def set_project(
     project: Annotated[str, typer.Argument(help="Its name or id.")],
     redact: Annotated[str | None, typer.Option(help=_REDACT)] = None,
     cache_ttl: Annotated[list[str] | None, typer.Option(metavar="SECONDS", help=_TTL)] = None,
+    cache_semantic: Annotated[
+        list[str] | None, typer.Option(metavar="MODE", help=_MATCHING)
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Set what is redacted and how long answers are kept; running servers heed it in a second.
+    """Set what is redacted and what the cache does; running servers heed it in a second.
 
-    Both count for the events and answers to come.
+    All count for the events and answers to come.
     """
-    if redact is None and not cache_ttl:
-        raise MetadataError("Give what to change: --redact or --cache-ttl.")
+    if redact is None and not cache_ttl and not cache_semantic:
+        raise MetadataError("Give what to change: --redact, --cache-ttl or --cache-semantic.")
     with open_metadata(data_dir) as metadata:
         found = _project(metadata, project)
-        told: dict[str, Any] = _cache_settings(found, cache_ttl) if cache_ttl else {}
+        told: dict[str, Any] = {}
+        if cache_ttl:
+            told |= _by_route(found, "cache_ttl", cache_ttl, _seconds)
+        if cache_semantic:
+            told |= _by_route(found, "cache_semantic", cache_semantic, str)
         if redact is not None:
             told["redact"] = _setting(redact)
         changed = metadata.change_project(found.id, **told)
     if redact is not None:
         say(f"Redaction of project {changed.name!r}: {_redaction(changed)}.")
     if cache_ttl:
-        say(f"Answers of project {changed.name!r} are kept: {_answers_kept(changed)}.")
+        kept = _shown(changed, "cache_ttl", " s")
+        say(f"Answers of project {changed.name!r} are kept: {kept}.")
+    if cache_semantic:
+        matched = _shown(changed, "cache_semantic")
+        say(f"Questions of project {changed.name!r} are matched by meaning: {matched}.")
 
 
 @keys.command("create", help="Create a key and show it, this once.")
@@ -185,20 +202,22 @@ def _setting(redact: str) -> str | None:
     return None if redact.strip().lower() == "default" else redact
 
 
-def _cache_settings(project: Project, given: list[str]) -> dict[str, Any]:
-    """Return a project's settings of the cache, changed by SECONDS and ROUTE=SECONDS."""
+def _by_route(
+    project: Project, name: str, given: list[str], read: Callable[[str], Any]
+) -> dict[str, Any]:
+    """Return a project's settings of a name, changed by VALUE and ROUTE=VALUE."""
     told: dict[str, Any] = {}
-    routes = dict(project.cache_ttl_routes or {})
+    routes = dict(getattr(project, f"{name}_routes") or {})
     for each in given:
         route, _, text = each.rpartition("=")
-        seconds = None if text == "default" else _seconds(text)
+        value = None if text == "default" else read(text)
         if not route:
-            told["cache_ttl"] = seconds
-        elif seconds is None:
+            told[name] = value
+        elif value is None:
             routes.pop(route, None)
         else:
-            routes[route] = seconds
-    return {**told, "cache_ttl_routes": routes}
+            routes[route] = value
+    return {**told, f"{name}_routes": routes}
 
 
 def _seconds(text: str) -> int:
@@ -210,10 +229,12 @@ def _seconds(text: str) -> int:
     return int(text)
 
 
-def _answers_kept(project: Project) -> str:
-    whole = "as the server is set" if project.cache_ttl is None else f"{project.cache_ttl} s"
-    routes = sorted((project.cache_ttl_routes or {}).items())
-    return ", ".join([whole, *(f"{route} {seconds} s" for route, seconds in routes)])
+def _shown(project: Project, name: str, unit: str = "") -> str:
+    """Return a setting that a project and its routes may have."""
+    value = getattr(project, name)
+    whole = "as the server is set" if value is None else f"{value}{unit}"
+    routes = sorted((getattr(project, f"{name}_routes") or {}).items())
+    return ", ".join([whole, *(f"{route} {each}{unit}" for route, each in routes)])
 
 
 def _redaction(project: Project) -> str:

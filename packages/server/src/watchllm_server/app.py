@@ -15,6 +15,7 @@ from starlette.routing import Match, Mount, Route
 from watchllm_server.access import Access
 from watchllm_server.api.admin import Admin
 from watchllm_server.api.cache import CacheApi
+from watchllm_server.api.decisions import DecisionsAdmin
 from watchllm_server.api.gateway_admin import GatewayAdmin
 from watchllm_server.api.operation import Operation
 from watchllm_server.api.routes import Api
@@ -120,7 +121,7 @@ def create_app(
     if provider_keys is not None:
         refresh.append(provider_keys.refresh)
     if gateway is not None:
-        refresh += [gateway.limiter.refresh, gateway.lifetimes.refresh]
+        refresh += [gateway.limiter.refresh, gateway.rules.refresh]
     refresher = Refresher(refresh)
     routes = [
         *ingest.routes(),
@@ -141,14 +142,16 @@ def create_app(
                 eraser=eraser,
                 provider_keys=provider_keys,
                 cache=gateway.cache if gateway else None,
-                lifetimes=gateway.lifetimes if gateway else None,
+                rules=gateway.rules if gateway else None,
                 limiter=gateway.limiter if gateway else None,
             )
         ),
     ]
     if gateway:
         callers = Authenticator(keyring, "gateway")
-        routes += CacheApi(gateway.cache, Authenticator(keyring, "read"), callers).routes()
+        routes += _cache_routes(
+            gateway, Authenticator(keyring, "read"), callers, access=access, store=store
+        )
         service = GatewayService(
             gateway,
             callers,
@@ -197,6 +200,21 @@ def create_app(
         return Guard(app, routes, metrics, clock)
     front = Front(service.gateway, app)
     return Guard(front, routes, metrics, clock, service.gateway.paths)
+
+
+def _cache_routes(
+    gateway: GatewayParts,
+    readers: Authenticator,
+    callers: Authenticator,
+    *,
+    access: Access,
+    store: EventStore,
+) -> list[Route]:
+    semantic = gateway.semantic
+    return [
+        *CacheApi(gateway.cache, gateway.rules, semantic, readers, callers).routes(),
+        *DecisionsAdmin(access, semantic, store).routes(),
+    ]
 
 
 def _watch(metrics: Metrics, service: GatewayService) -> None:

@@ -125,19 +125,21 @@ def _keeping(data_dir: str | None) -> Iterator[Keeping]:
             yield _Remote(control.find(directory))
             return
 
-        from watchllm_server.cache.disk import forget  # noqa: PLC0415 - spared for `--help`
+        from watchllm_server.cache.forgetting import forget  # noqa: PLC0415 - spared for `--help`
         from watchllm_server.clock import SystemClock  # noqa: PLC0415 - loads the engine
         from watchllm_server.keeping.backup import Backup  # noqa: PLC0415 - likewise
         from watchllm_server.keeping.erasure import Eraser  # noqa: PLC0415 - likewise
         from watchllm_server.metadata import Metadata  # noqa: PLC0415 - likewise
+        from watchllm_server.secrets import load_secret  # noqa: PLC0415 - likewise
         from watchllm_server.serve import open_store  # noqa: PLC0415 - likewise
         from watchllm_server.store.deletion import purge  # noqa: PLC0415 - likewise
 
         clock = SystemClock()
         metadata = stack.enter_context(closing(Metadata(settings.metadata_place, clock)))
         store = stack.enter_context(closing(open_store(settings, directory)))
+        secret = load_secret(directory, settings.secret_key)
         eraser = Eraser(
-            store, metadata, partial(purge, store, wait=True), partial(forget, directory)
+            store, metadata, partial(purge, store, wait=True), partial(forget, directory, secret)
         )
         yield _Local(metadata, Backup(store, metadata, clock), eraser)
 

@@ -6,13 +6,16 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
+from watchllm_server import control
+from watchllm_server.cache import local
 from watchllm_server.cli import COMMANDS
 from watchllm_server.console import DataDir, say, show, table
-from watchllm_server.errors import ModelError
+from watchllm_server.errors import ControlError, ModelError
 from watchllm_server.settings import load_settings
 
 if TYPE_CHECKING:
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
 models = typer.Typer(no_args_is_help=True, help=COMMANDS["models"])
 cache = typer.Typer(no_args_is_help=True, help=COMMANDS["cache"])
 
-_FOLDER = Path("models") / "all-MiniLM-L6-v2"
 _STEPS = tuple(0.80 + n / 100 for n in range(20))
 _WIDTH = 40
 _SHOWN = 70
@@ -45,7 +47,7 @@ def fetch(
     with _extra():
         from watchllm_server.cache import models as files  # noqa: PLC0415 - an extra
 
-    target = load_settings(os.environ, data_dir=data_dir).data_dir / _FOLDER
+    target = load_settings(os.environ, data_dir=data_dir).data_dir / local.FOLDER
     found = source or files.from_package()
     if found is not None:
         files.build(found, target)
@@ -81,7 +83,7 @@ def evaluate(
         from watchllm_server.cache import evaluate as truth  # noqa: PLC0415 - an extra
         from watchllm_server.cache.verify import THRESHOLD  # noqa: PLC0415 - likewise
 
-    folder = model or load_settings(os.environ, data_dir=data_dir).data_dir / _FOLDER
+    folder = model or load_settings(os.environ, data_dir=data_dir).data_dir / local.FOLDER
     found = truth.read_pairs(pairs)
     decision = truth.Decision(folder)
     judged = [
@@ -127,7 +129,7 @@ def simulate(
         from watchllm_server.cache import simulate as past  # noqa: PLC0415 - likewise
         from watchllm_server.cache.verify import THRESHOLD  # noqa: PLC0415 - likewise
 
-    folder = model or load_settings(os.environ, data_dir=data_dir).data_dir / _FOLDER
+    folder = model or load_settings(os.environ, data_dir=data_dir).data_dir / local.FOLDER
     served_from = THRESHOLD if threshold is None else threshold
     found = past.replay(past.read_calls(events), truth.Decision(folder), served_from)
     say(f"{found.calls} answered calls, which cost {found.cost:.4f} dollars.")
@@ -144,6 +146,60 @@ def simulate(
         )
     for doubt in found.doubts:
         say(f"  {doubt.confidence:.3f}  {_line(doubt.asked)}  <-  {_line(doubt.stored)}")
+
+
+@cache.command("explain", help="Say how a hit by meaning, or one that would have been, came about.")
+def explain(
+    event_id: Annotated[
+        str, typer.Argument(metavar="EVENT_ID", help="As X-WatchLLM-Event-Id names it.")
+    ],
+    data_dir: DataDir = None,
+) -> None:
+    """Ask the running server what was decided for an event, and print it."""
+    running = control.find(load_settings(os.environ, data_dir=data_dir).data_dir)
+    projects = [each["id"] for each in running.ask("GET", "/v1/admin/projects")["projects"]]
+    for project in projects:
+        path = f"/v1/admin/projects/{project}/cache/decisions/{quote(event_id, safe='')}"
+        try:
+            decided = running.ask("GET", path)
+        except ControlError:
+            continue
+        _explain(project, decided)
+        return
+    raise ControlError(f"Of an event {event_id[:80]} is not known how it was matched by meaning.")
+
+
+def _explain(project: str, decided: dict[str, Any]) -> None:
+    kept = "(no longer kept)"
+    verdict = "was served" if decided["served"] else "was not served"
+    threshold = decided["threshold"]
+    asked_for = "nothing yet" if threshold is None else f"{threshold:.3f} or more"
+    network = decided["network"]
+    say(f"Project {project}, {decided['at']}, mode {decided['mode']}.")
+    say(f"Asked:      {decided['asked'] or kept}")
+    say(f"Stored:     {decided['stored'] or kept}")
+    say(f"Answer of:  event {decided['stored_event_id']}, which {verdict}.")
+    say(f"Confidence: {decided['confidence']:.4f}, of a similarity of {decided['similarity']:.4f}.")
+    say(
+        f"Judges:     trees {decided['trees']:.2f}, "
+        f"network {'not asked' if network is None else format(network, '.2f')}, "
+        f"vetoes {', '.join(decided['vetoes']) or 'none'}."
+    )
+    say(
+        f"Threshold:  {asked_for}, by {decided['group']}, "
+        f"for {decided['max_error_rate']:.2%} wrong hits at most."
+    )
+    say(f"Compared:   {decided['outcome'] or 'not yet'}. Reported: {decided['feedback'] or 'no'}.")
+    rows = table("evidence of", "compared", "wrong", "served from now")
+    for group in decided["groups"]:
+        error, served = group["error"], group["threshold"]
+        rows.add_row(
+            group["name"],
+            f"{error['comparisons']:.0f}",
+            f"{error['share']:.2%} ({error['low']:.2%} to {error['high']:.2%})",
+            "nothing" if served is None else f"{served:.3f}",
+        )
+    show(rows, "")
 
 
 def _line(text: str) -> str:

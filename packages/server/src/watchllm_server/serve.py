@@ -7,6 +7,7 @@ import signal
 import socket
 import sqlite3
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -15,8 +16,12 @@ from rich.rule import Rule
 
 from watchllm_server import datadir
 from watchllm_server.app import create_app
+from watchllm_server.cache import local
 from watchllm_server.cache.disk import FOLDER
-from watchllm_server.cache.lifetimes import Lifetimes
+from watchllm_server.cache.judgements import Judgements
+from watchllm_server.cache.questions import Questions
+from watchllm_server.cache.rules import Rules
+from watchllm_server.cache.semantic import Semantic
 from watchllm_server.cache.store import CacheStore
 from watchllm_server.clock import SystemClock
 from watchllm_server.control import announced
@@ -33,9 +38,11 @@ from watchllm_server.provider_settings import ProviderSettings
 from watchllm_server.secrets import load_secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import FrameType
 
+    from watchllm_server.cache.entry import Chosen
     from watchllm_server.metadata import Project
     from watchllm_server.secrets import Secret
     from watchllm_server.settings import Settings
@@ -67,7 +74,10 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
         store = stack.enter_context(closing(open_store(settings, directory)))
         secret = load_secret(directory, settings.secret_key)
         provider_keys = ProjectKeys(metadata, secret)
-        cache = stack.enter_context(closing(_open_cache(settings, directory, secret, clock)))
+        semantic = _open_semantic(directory, secret, clock)
+        cache = stack.enter_context(
+            closing(_open_cache(settings, directory, secret, clock, semantic.forget))
+        )
         address = _address(listener)
         _introduce(metadata, settings, address)
         control = stack.enter_context(announced(directory, address))
@@ -81,13 +91,15 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
                 gateway=GatewayParts(
                     providers,
                     cache,
-                    lifetimes=Lifetimes(metadata, settings.cache_ttl),
+                    rules=Rules(metadata, settings.cache_ttl, settings.cache_semantic),
                     journal=directory / "journal",
                     journal_seal=secret.seal("journal"),
                     journal_bytes=settings.journal_mb * _MB,
                     body_bytes=settings.gateway_body_mb * _MB,
                     memory_bytes=settings.gateway_memory_mb * _MB,
                     limiter=Limiter(metadata, clock),
+                    semantic=semantic,
+                    compared_share=settings.cache_compared_percent / 100,
                     credentials=provider_keys,
                 ),
                 provider_keys=provider_keys,
@@ -118,12 +130,26 @@ def open_store(settings: Settings, directory: Path) -> EventStore:
     return EmbeddedStore(directory / "events", memory_bytes=settings.memory_mb * _MB)
 
 
+def _open_semantic(directory: Path, secret: Secret, clock: SystemClock) -> Semantic:
+    """Open what is known of questions; their model is loaded once there is use for it."""
+    folder = directory / FOLDER
+    try:
+        questions, decided = Questions(folder, secret), Judgements(folder)
+    except (sqlite3.Error, OSError) as error:
+        raise StartError(f"The cache in {folder} cannot be used: {error}.") from None
+    return Semantic(partial(local.load, directory / local.FOLDER), questions, decided, clock)
+
+
 def _open_cache(
-    settings: Settings, directory: Path, secret: Secret, clock: SystemClock
+    settings: Settings,
+    directory: Path,
+    secret: Secret,
+    clock: SystemClock,
+    also: Callable[[str, Chosen], object],
 ) -> CacheStore:
     try:
         return CacheStore(
-            directory / FOLDER, secret, max_bytes=settings.cache_mb * _MB, clock=clock
+            directory / FOLDER, secret, max_bytes=settings.cache_mb * _MB, clock=clock, also=also
         )
     except (sqlite3.Error, OSError) as error:
         raise StartError(f"The cache in {directory / FOLDER} cannot be used: {error}.") from None

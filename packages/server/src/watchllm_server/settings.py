@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from watchllm_server.address import Address, parse_address
+from watchllm_server.cache_settings import Matching, read_matching
 from watchllm_server.errors import StartError
 
 if TYPE_CHECKING:
@@ -265,6 +266,23 @@ SETTINGS = (
         _number(1, 1_000_000),
     ),
     Setting(
+        "cache_semantic",
+        "WATCHLLM_CACHE_SEMANTIC",
+        "shadow",
+        "What the gateway does with a question whose answer is known in other words: off, shadow "
+        "(look up and measure, never answer) or serve, where its project does not say so. With the "
+        "share of hits that may be wrong, 0.01 if there is none: serve:0.02.",
+        read_matching,
+    ),
+    Setting(
+        "cache_compared_percent",
+        "WATCHLLM_CACHE_COMPARED_PERCENT",
+        "5",
+        "Percent of the questions answered in other words that are asked upstream all the same, "
+        "after the client has its answer, to measure the error.",
+        _number(1, 100),
+    ),
+    Setting(
         "journal_mb",
         "WATCHLLM_JOURNAL_MB",
         "1000",
@@ -314,6 +332,8 @@ class Settings:
     gateway_memory_mb: int
     cache_ttl: int
     cache_mb: int
+    cache_semantic: Matching
+    cache_compared_percent: int
     journal_mb: int
 
     @property

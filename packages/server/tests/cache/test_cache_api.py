@@ -8,12 +8,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from gateways import without_model
 from keeping import NOW, entry, key, opened
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 from watchllm_server.api.cache import CacheApi
 from watchllm_server.auth import Authenticator, Keyring
+from watchllm_server.cache.rules import Rules
 from watchllm_server.clock import SystemClock
 from watchllm_server.errors import Problem
 
@@ -69,7 +71,13 @@ def served(tmp_path: Path, metadata: Metadata) -> Iterator[Served]:
                 made = NOW.timestamp() + 3_600 * number
                 kept = entry(model=model, created_at=made, event_id=f"event-{number}")
                 store.put(key((project, number)), project, "ns", kept)
-        api = CacheApi(store, Authenticator(keyring, "read"), Authenticator(keyring, "gateway"))
+        api = CacheApi(
+            store,
+            Rules(metadata, 60),
+            without_model(tmp_path / "meaning"),
+            Authenticator(keyring, "read"),
+            Authenticator(keyring, "gateway"),
+        )
         app = Starlette(routes=api.routes(), exception_handlers={Problem: answer_problem})
         client = TestClient(app)
         yield Served(client, store, (projects[0], projects[1]), (keys[0], keys[1]))
@@ -81,6 +89,7 @@ def test_the_stats_are_those_of_the_project(served: Served) -> None:
 
     mine, other = served.stats(0), served.stats(1)
 
+    assert mine.pop("semantic")["status"] == "off"
     assert mine | {"bytes": 0} == {
         "entries": 2, "bytes": 0, "hits": 1, "saved_usd": 0.25,
         "oldest_at": "2026-11-24T12:00:00.000Z", "newest_at": "2026-11-24T13:00:00.000Z",

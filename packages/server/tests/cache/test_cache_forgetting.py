@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from keeping import NOW, TurnedClock, entry, key, opened
-from watchllm_server.cache.disk import FOLDER, forget
+from watchllm_server.cache.disk import FOLDER
 from watchllm_server.cache.entry import Chosen
+from watchllm_server.cache.forgetting import forget
+from watchllm_server.secrets import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from watchllm_server.cache.store import CacheStore
+
+SECRET = Secret(b"s" * 32)
 
 
 @pytest.fixture
@@ -71,12 +75,12 @@ def test_invalidating_takes_those_that_are_meant_and_no_others(store: CacheStore
 
 def test_a_project_is_forgotten_where_no_server_runs(tmp_path: Path) -> None:
     """The commands of a stopped server forget as the server does, and where nothing is kept too."""
-    before = forget(tmp_path, "p")
+    before = forget(tmp_path, SECRET, "p")
     with closing(opened(tmp_path / FOLDER)) as store:
         for number in range(3):
             store.put(key(number), "p" if number else "q", "", entry())
 
-    counts = [forget(tmp_path, "p"), forget(tmp_path, "p")]
+    counts = [forget(tmp_path, SECRET, "p"), forget(tmp_path, SECRET, "p")]
 
     with closing(opened(tmp_path / FOLDER)) as store:
         found = [store.get(key(number)) is not None for number in range(3)]

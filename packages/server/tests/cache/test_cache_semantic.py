@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keeping import NOW, TurnedClock, key
+from keeping import NOW, TurnedClock, entry, key
 from watchllm_server.cache import guards
 from watchllm_server.cache.calibrate import NEVER, Comparison
+from watchllm_server.cache.entry import Chosen, Kept
 from watchllm_server.cache.index import MemoryIndex
+from watchllm_server.cache.judgements import Decision, Judged, Judgements
 from watchllm_server.cache.questions import FILE_NAME, Questions, Row
 from watchllm_server.cache.scope import Question
-from watchllm_server.cache.semantic import Found, Semantic
+from watchllm_server.cache.semantic import Found, Models, Semantic
 from watchllm_server.cache.verify import Text, Verdict
 from watchllm_server.errors import ModelError
 from watchllm_server.secrets import Secret
@@ -25,8 +27,12 @@ if TYPE_CHECKING:
 
     import pytest
 
+    Step = Callable[[Semantic], Awaitable[Any]]
+
 LATER = NOW.timestamp() + 3_600
-GROUPS = ("scope", "project")
+RATE = 0.01
+GROUPS = ("scope:p:1", "model:p:gpt-4o", "project:p")
+RIGHT = Judged(GROUPS, Comparison(1.0, wrong=False), reported=False)
 
 
 class Letters:
@@ -55,18 +61,26 @@ class ByCosine:
         return Verdict(cosine, (), cosine, 0.0, None)
 
 
-def made(folder: Path) -> Semantic:
-    """Return a lookup over what is on disk in a folder."""
-    questions = Questions(folder, Secret(b"s" * 32))
-    return Semantic(Letters(), ByCosine(), MemoryIndex(), questions, TurnedClock())
+def load() -> Models:
+    """Return models that need no files."""
+    return Models(Letters(), ByCosine(), MemoryIndex(), Letters())
 
 
-def run(folder: Path, *steps: Callable[[Semantic], Awaitable[object]]) -> list[object]:
+def fail() -> Models:
+    """Fail as a model does that is not there."""
+    raise ModelError("there is no model")
+
+
+def run(folder: Path, *steps: Step, models: Callable[[], Models] = load) -> list[Any]:
     """Open, take steps, close; return what the steps returned."""
 
-    async def take() -> list[object]:
-        semantic = made(folder)
-        await semantic.open()
+    async def take() -> list[Any]:
+        semantic = Semantic(
+            models, Questions(folder, Secret(b"s" * 32)), Judgements(folder), TurnedClock()
+        )
+        semantic.begin()
+        # The first question waits for what is loaded on the same thread.
+        await semantic.drop(key("nothing"))
         found = [await step(semantic) for step in steps]
         await semantic.close()
         return found
@@ -74,33 +88,84 @@ def run(folder: Path, *steps: Callable[[Semantic], Awaitable[object]]) -> list[o
     return asyncio.run(take())
 
 
-def keep(text: str, name: str, scope: bytes = b"scope") -> Callable[[Semantic], Awaitable[None]]:
+def measured(folder: Path, times: int = 1_200, judged: Judged = RIGHT) -> None:
+    """Write down, as an earlier process would have, that so many hits were compared."""
+    judgements = Judgements(folder)
+    for _ in range(times):
+        judgements.note("p", judged)
+    judgements.close()
+
+
+def kept(name: str) -> Kept:
+    """Return an answer as it is kept."""
+    return Kept("p", "", entry(expires_at=LATER, event_id=f"event-{name}"))
+
+
+def keep(text: str, name: str, scope: bytes = b"scope", *, fresh: bool = True) -> Step:
     """Keep a question under a key."""
 
     async def step(semantic: Semantic) -> None:
-        known, _ = await semantic.look_up(Question(scope, text), GROUPS)
-        assert known is not None
-        await semantic.keep(known, key(name), LATER)
+        await semantic.keep(Question(scope, text), None, key(name), kept(name), lambda: fresh)
 
     return step
 
 
-def find(text: str, scope: bytes = b"scope") -> Callable[[Semantic], Awaitable[Found | None]]:
+def find(text: str, scope: bytes = b"scope", rate: float = RATE) -> Step:
     """Look a question up."""
 
     async def step(semantic: Semantic) -> Found | None:
-        _, found = await semantic.look_up(Question(scope, text), GROUPS)
+        _, found = await semantic.look_up(Question(scope, text), GROUPS, rate)
         return found
 
     return step
 
 
-def right(times: int) -> Callable[[Semantic], Awaitable[None]]:
-    """Tell of comparisons that were right."""
+def decide(event: str, name: str, confidence: float = 1.0, *, served: bool = True) -> Step:
+    """Take down that a hit was served, or would have been."""
+    decision = Decision(
+        key(name), f"event-{name}", GROUPS, "serve", RATE, served, confidence, 1.0, 0.97, GROUPS[2],
+        (), 0.0, None, 0.25, NOW.timestamp(),
+    )  # fmt: skip
 
     async def step(semantic: Semantic) -> None:
-        for _ in range(times):
-            await semantic.compared(GROUPS, Comparison(1.0, wrong=False))
+        await semantic.decide("p", event, decision)
+
+    return step
+
+
+def judge(event: str, *, correct: bool, project: str = "p") -> Step:
+    """Say whether a hit was right."""
+
+    async def step(semantic: Semantic) -> Decision | None:
+        return await semantic.judged(project, event, correct=correct)
+
+    return step
+
+
+def stats(rate: float = RATE) -> Step:
+    """Read what is known of the project."""
+
+    async def step(semantic: Semantic) -> Any:
+        return await semantic.stats("p", rate, 10)
+
+    return step
+
+
+def forget(chosen: Chosen, project: str = "p") -> Step:
+    """Forget questions, from a thread as the API does."""
+
+    async def step(semantic: Semantic) -> None:
+        await asyncio.to_thread(semantic.forget, project, chosen)
+
+    return step
+
+
+def text_of(name: str) -> Step:
+    """Explain an event, and return the text that is still kept of the stored question."""
+
+    async def step(semantic: Semantic) -> str | None:
+        explained = await semantic.explain("p", name)
+        return None if explained is None else explained.stored
 
     return step
 
@@ -111,49 +176,119 @@ def test_a_kept_question_is_found_in_its_scope_alone(tmp_path: Path) -> None:
         tmp_path, keep("abcd", "one"), find("aabcd"), find("abcd", b"another scope")
     )
 
-    assert isinstance(found, Found)
     assert found.key == key("one")
     assert elsewhere is None
 
 
 def test_nothing_is_served_before_it_has_been_measured(tmp_path: Path) -> None:
     """Even an identical text is a candidate only, until enough comparisons were right."""
-    found = run(tmp_path, keep("abcd", "one"), find("abcd"), right(1_200), find("abcd"))
+    _, before = run(tmp_path, keep("abcd", "one"), find("abcd"))
+    measured(tmp_path)
+    (after,) = run(tmp_path, find("abcd"))
 
-    before, after = found[1], found[3]
-    assert isinstance(before, Found)
-    assert isinstance(after, Found)
-    assert not before.serves
-    assert before.threshold == NEVER
+    assert (before.serves, before.threshold) == (False, NEVER)
     assert after.serves
-    assert after.group == "scope"
+    assert after.group == GROUPS[0]
 
 
-def test_what_was_kept_and_measured_outlives_the_process(tmp_path: Path) -> None:
-    """Another process finds the question, and serves on the same evidence."""
-    run(tmp_path, keep("abcd", "one"), right(1_200))
+def test_a_stricter_share_of_errors_needs_more_evidence(tmp_path: Path) -> None:
+    """The same comparisons open what may be wrong once in a hundred, not once in a thousand."""
+    measured(tmp_path)
 
-    (found,) = run(tmp_path, find("abcd"))
+    _, loose, strict = run(tmp_path, keep("abcd", "one"), find("abcd"), find("abcd", rate=0.001))
 
-    assert isinstance(found, Found)
-    assert found.serves
+    assert loose.serves
+    assert not strict.serves
 
 
 def test_a_reported_hit_goes_and_its_scope_tightens_at_once(tmp_path: Path) -> None:
     """The entry is not found again, and what is as unsure is not served; a restart knows it too."""
+    measured(tmp_path)
+    report = [decide("hit", "one", 0.99), judge("hit", correct=False)]
 
-    async def report(semantic: Semantic) -> None:
-        await semantic.reported(GROUPS, key("one"), 0.99)
-
-    steps = [keep("abcd", "one"), right(1_200), report, find("abcd"), keep("abcd", "two")]
-    found = run(tmp_path, *steps, find("aabbccdde"))
+    *_, decision, gone, _, unsure = run(
+        tmp_path, keep("abcd", "one"), *report, find("abcd"), keep("abcd", "two"),
+        find("aabbccdde"),
+    )  # fmt: skip
     (again,) = run(tmp_path, find("aabbccdde"))
 
-    assert found[3] is None
-    for each in (found[5], again):
-        assert isinstance(each, Found)
+    assert decision.stored_event_id == "event-one"
+    assert gone is None
+    for each in (unsure, again):
         assert each.key == key("two")
         assert not each.serves
+
+
+def test_feedback_counts_once_and_for_served_hits_of_the_project_alone(tmp_path: Path) -> None:
+    """Right after right says nothing new; wrong after right does, right after wrong does not."""
+    words = [judge("hit", correct=correct) for correct in (True, True, False, True)]
+
+    *_, unserved, other, unknown, known = run(
+        tmp_path,
+        decide("hit", "one"),
+        decide("near", "one", served=False),
+        *words,
+        judge("near", correct=False),
+        judge("hit", correct=False, project="q"),
+        judge("no such event", correct=True),
+        stats(),
+    )
+
+    assert (unserved, other, unknown) == (None, None, None)
+    assert known.totals["reported_right"].times == 1
+    assert known.totals["reported_wrong"].times == 1
+    assert known.groups[0].error.compared == 2
+
+
+def test_an_answer_is_compared_with_another_and_counted(tmp_path: Path) -> None:
+    """Same, different and what cannot be told are counted apart; the last is no evidence."""
+
+    def compare(*texts: str) -> Step:
+        async def step(semantic: Semantic) -> None:
+            explained = await semantic.explain("p", "near")
+            assert explained is not None
+            await semantic.compare("p", "near", explained.known.decision, (texts[0], texts[1]), 1.0)
+
+        return step
+
+    pairs = [("a b", "A b."), ("5 eur", "6 eur"), ("abcd", "hhh"), ("xx", "yyz")]
+    *_, known = run(
+        tmp_path, decide("near", "one", served=False), *(compare(*pair) for pair in pairs), stats()
+    )
+
+    counted = {name: total.times for name, total in known.totals.items()}
+    assert (counted["same"], counted["different"], counted["untold"]) == (1, 2, 1)
+    assert known.groups[0].error.compared == 3
+    assert known.totals["would_be_hits"] == (1, 0.25)
+
+
+def test_what_was_forgotten_is_neither_found_nor_kept_later(tmp_path: Path) -> None:
+    """The chosen questions of the project go; one that is no longer fresh never comes."""
+    found = run(
+        tmp_path,
+        keep("abcd", "one"),
+        keep("efgh", "two"),
+        decide("hit", "two"),
+        forget(Chosen(), project="another"),
+        find("abcd"),
+        forget(Chosen(event_id="event-one")),
+        find("abcd"),
+        find("efgh"),
+        text_of("hit"),
+        forget(Chosen()),
+        find("efgh"),
+        text_of("hit"),
+        keep("efgh", "three", fresh=False),
+        find("efgh"),
+    )
+
+    there = [each.key for each in found if isinstance(each, Found)]
+    assert there == [key("one"), key("two")]
+    assert [found[8], found[11]] == ["efgh", None]
+    assert [found[6], found[10], found[13]] == [None, None, None]
+    kept_bytes = sqlite3.connect(tmp_path / FILE_NAME)
+    assert kept_bytes.execute("SELECT count(*) FROM questions").fetchone() == (0,)
+    kept_bytes.close()
 
 
 def test_a_question_whose_text_is_gone_is_no_candidate(tmp_path: Path) -> None:
@@ -174,44 +309,80 @@ def test_a_broken_model_costs_one_line_and_no_request(
 ) -> None:
     """Lookups find nothing, nothing is raised, and the log says so once."""
     with caplog.at_level(logging.WARNING):
-        found = run(tmp_path, find("broken"), find("broken"))
+        found = run(tmp_path, find("broken"), keep("broken", "one"), find("broken"))
 
-    assert found == [None, None]
+    assert found == [None, None, None]
     assert [record.message for record in caplog.records] == [
         "Questions are not compared by their meaning now: the model is broken."
     ]
 
 
+def test_a_missing_model_costs_one_line_and_leaves_forgetting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a model nothing is found or kept, and what was kept before can be forgotten."""
+    run(tmp_path, keep("abcd", "one"))
+
+    async def status(semantic: Semantic) -> str:
+        return semantic.status
+
+    with caplog.at_level(logging.WARNING):
+        found = run(
+            tmp_path, find("abcd"), keep("efgh", "two"), status, forget(Chosen()), models=fail
+        )
+
+    assert found == [None, None, "failed", None]
+    assert [record.message for record in caplog.records] == [
+        "Questions are not compared by their meaning now: there is no model."
+    ]
+    assert run(tmp_path, find("abcd"), find("efgh")) == [None, None]
+
+
 def test_a_text_without_a_vector_is_not_compared(tmp_path: Path) -> None:
     """What the embedder cannot read as a whole is answered by an equal request alone."""
-    assert run(tmp_path, find("zzz")) == [None]
+    assert run(tmp_path, keep("zzz", "one"), find("zzz")) == [None, None]
+
+
+def test_a_lookup_that_would_wait_for_many_is_left_out(tmp_path: Path) -> None:
+    """Of a crowd, so many are looked up as the thread keeps up with; the others are misses."""
+
+    async def crowd(semantic: Semantic) -> list[Any]:
+        question = Question(b"scope", "abcd")
+        looked = (semantic.look_up(question, GROUPS, RATE) for _ in range(40))
+        return await asyncio.gather(*looked)
+
+    _, looked = run(tmp_path, keep("abcd", "one"), crowd)
+
+    assert len([found for _, found in looked if found is not None]) == 32
 
 
 def test_what_was_decided_can_be_read(tmp_path: Path) -> None:
     """Of each group one can read its threshold, its measured error, and how much was compared."""
+    measured(tmp_path)
 
-    async def explain(semantic: Semantic) -> object:
-        return semantic.explain(GROUPS)
+    _, _, text, known = run(
+        tmp_path, keep("abcd", "one"), decide("hit", "one"), text_of("hit"), stats()
+    )
 
-    *_, explained = run(tmp_path, right(1_200), explain)
-
-    assert isinstance(explained, list)
-    assert [group.name for group in explained] == list(GROUPS)
-    assert explained[0].threshold < 1
-    assert explained[0].error.compared == 1_200
-    assert explained[0].error.share == 0
-    assert explained[0].error.high < 0.005
+    assert text == "abcd"
+    assert {group.name for group in known.groups} == set(GROUPS)
+    own = known.groups[0]
+    assert own.name == GROUPS[2]
+    assert own.threshold < 1
+    assert (own.error.compared, own.error.share) == (1_200, 0)
+    assert own.error.high < 0.005
+    assert known.totals["hits"] == (1, 0.25)
 
 
 def row(name: str) -> Row:
     """Return a question's row."""
-    return Row(key(name), b"scope", np.array([0.6, 0.8], np.float32))
+    return Row(key(name), b"scope", np.array([0.6, 0.8], np.float16).tobytes())
 
 
 def test_what_is_on_disk_is_encrypted(tmp_path: Path) -> None:
     """The file holds no word of a question."""
     questions = Questions(tmp_path, Secret(b"s" * 32))
-    questions.put(row("one"), "e", "my secret question", LATER)
+    questions.put(row("one"), "e", "my secret question", kept("one"))
     questions.close()
 
     assert not any(b"secret question" in path.read_bytes() for path in tmp_path.iterdir())
@@ -220,7 +391,7 @@ def test_what_is_on_disk_is_encrypted(tmp_path: Path) -> None:
 def test_a_row_under_another_key_or_secret_is_not_opened(tmp_path: Path) -> None:
     """A row that was moved, or written under another secret, is nobody's question."""
     questions = Questions(tmp_path, Secret(b"s" * 32))
-    questions.put(row("one"), "e", "question", LATER)
+    questions.put(row("one"), "e", "question", kept("one"))
     with sqlite3.connect(tmp_path / FILE_NAME) as disk:
         disk.execute("UPDATE questions SET scope = ?", (b"another",))
     disk.close()
@@ -233,8 +404,9 @@ def test_a_row_under_another_key_or_secret_is_not_opened(tmp_path: Path) -> None
 def test_questions_of_another_embedder_and_expired_ones_are_not_loaded(tmp_path: Path) -> None:
     """Vectors of two models never meet, and what has expired is removed."""
     questions = Questions(tmp_path, Secret(b"s" * 32))
-    questions.put(row("one"), "e", "question", LATER)
-    questions.put(row("two"), "e", "question", LATER - 10)
+    questions.put(row("one"), "e", "question", kept("one"))
+    early = Kept("p", "", entry(expires_at=LATER - 10))
+    questions.put(row("two"), "e", "question", early)
 
     assert [found.key for found in questions.load("e", LATER - 5)] == [key("one")]
     assert list(questions.load("another", 0.0)) == []
@@ -247,7 +419,7 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"no database" * 1_000)
 
     questions = Questions(tmp_path, Secret(b"s" * 32))
-    questions.put(row("one"), "e", "question", LATER)
+    questions.put(row("one"), "e", "question", kept("one"))
 
     assert questions.text(key("one")) == "question"
     assert (tmp_path / "questions.damaged").exists()

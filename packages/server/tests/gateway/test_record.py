@@ -19,6 +19,7 @@ from watchllm_server.gateway.record import (
     Call,
     Fault,
     Ledger,
+    Near,
     event_of,
     new_id,
     priced,
@@ -352,7 +353,8 @@ def test_ids_are_uuids_that_sort_by_time() -> None:
 
 def test_events_of_zero_values_keep_them() -> None:
     """A saving of 0 and a similarity of 0 are told, unlike what is unknown."""
-    event = event_of(call(cache="HIT", saved_usd=0.0, similarity=0.0))
+    near = Near("event-1", 0.0, 0.0, serves=False, saved_usd=0.0)
+    event = event_of(call(cache="HIT-SEMANTIC", saved_usd=0.0, near=near))
 
     assert event["response_metadata"]["saved_usd"] == 0
     assert event["response_metadata"]["similarity"] == 0

@@ -48,13 +48,16 @@ class ProjectChange(msgspec.Struct, forbid_unknown_fields=True):
     """The body of PATCH /v1/admin/projects/{project_id}: what is left out stays as it is.
 
     `retention_days` is in days, 0 for ever, null as the server. `redact` null is the default. The
-    gateway's answers are kept for `cache_ttl` seconds, null as the server, or as their route says.
+    gateway's answers are kept for `cache_ttl` seconds, null as the server, or as their route says;
+    `cache_semantic` says likewise how questions are matched by their meaning, as in `serve:0.02`.
     """
 
     retention_days: int | UnsetType | None = UNSET
     redact: Redact | UnsetType | None = UNSET
     cache_ttl: int | UnsetType | None = UNSET
     cache_ttl_routes: dict[str, int] | UnsetType | None = UNSET
+    cache_semantic: str | UnsetType | None = UNSET
+    cache_semantic_routes: dict[str, str] | UnsetType | None = UNSET
 
 
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):
@@ -142,6 +145,8 @@ class Admin:
             redact=_setting(wanted.redact),
             cache_ttl=wanted.cache_ttl,
             cache_ttl_routes=wanted.cache_ttl_routes,
+            cache_semantic=wanted.cache_semantic,
+            cache_semantic_routes=wanted.cache_semantic_routes,
         )
         self._forget_keys()
         return _json(_project(changed))
@@ -233,6 +238,8 @@ def _project(project: Project) -> dict[str, Any]:
         ),
         "cache_ttl": project.cache_ttl,
         "cache_ttl_routes": project.cache_ttl_routes or {},
+        "cache_semantic": project.cache_semantic,
+        "cache_semantic_routes": project.cache_semantic_routes or {},
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from watchllm_server.api.described import Operation
-from watchllm_server.cache_ttl import LONGEST, ROUTES
+from watchllm_server.cache_settings import LONGEST, ROUTES
 from watchllm_server.metadata.keys import SCOPES
 from watchllm_server.redaction import OFF, ON, KindName
 
@@ -49,6 +49,26 @@ _TTL_ROUTES: Final = {
     "properties": {
         route: {"type": "integer", "minimum": 0, "maximum": LONGEST} for route in ROUTES
     },
+    "additionalProperties": False,
+}
+# As read_matching reads it: a share from 0.0001 to 0.5.
+_SHARE: Final = (
+    r"^(off|shadow|serve)(:0\.([1-4][0-9]{0,3}|5|0[1-9][0-9]{0,2}|00[1-9][0-9]?|000[1-9]))?$"
+)
+_MODE: Final = {
+    "type": "string",
+    "pattern": _SHARE,
+    "examples": ["shadow", "serve:0.02"],
+}
+_MATCHING: Final = {
+    "description": "How questions are matched by their meaning, with the share of hits that may be "
+    "wrong or without; null is as the server is set.",
+    "anyOf": [_MODE, {"type": "null"}],
+}
+_MATCHING_ROUTES: Final = {
+    "description": "The same for routes of their own.",
+    "type": ["object", "null"],
+    "properties": dict.fromkeys(ROUTES, _MODE),
     "additionalProperties": False,
 }
 _NAME: Final = {"type": "string", "maxLength": 200}
@@ -108,6 +128,8 @@ SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
             "redact": _REDACT,
             "cache_ttl": _TTL,
             "cache_ttl_routes": _TTL_ROUTES,
+            "cache_semantic": _MATCHING,
+            "cache_semantic_routes": _MATCHING_ROUTES,
         },
         (),
     ),
@@ -137,6 +159,8 @@ SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
             "redact": _REDACT,
             "cache_ttl": _COUNT,
             "cache_ttl_routes": {"type": "object", "additionalProperties": {"type": "integer"}},
+            "cache_semantic": _MATCHING,
+            "cache_semantic_routes": {"type": "object", "additionalProperties": {"type": "string"}},
         },
     ),
     "ProjectsAnswer": list_of("Project", "projects"),

@@ -1,17 +1,19 @@
-"""The routes of the gateway's cache: what a project has there, and forgetting it."""
+"""The routes of the gateway's cache: what a project has there, what was wrong, forgetting it."""
 
 from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
+from watchllm_server.cache.calibrate import NEVER
 from watchllm_server.cache.entry import Chosen
+from watchllm_server.cache.judgements import Total
 from watchllm_server.errors import Problem
 from watchllm_server.query.events import format_time
 
@@ -21,9 +23,18 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from watchllm_server.auth import Authenticator
+    from watchllm_server.cache.evidence import Group
+    from watchllm_server.cache.rules import Rules
+    from watchllm_server.cache.semantic import Semantic
     from watchllm_server.cache.store import CacheStore
 
 _MAX_BODY = 100_000
+_MOST_GROUPS = 20
+_COUNTED = (
+    *("hits", "would_be_hits", "candidates", "same", "different", "untold"),
+    *("reported_right", "reported_wrong"),
+)
+_T = TypeVar("_T")
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -56,14 +67,30 @@ class Invalidation(msgspec.Struct, forbid_unknown_fields=True):
         return chosen
 
 
+class Feedback(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of POST /v1/cache/feedback: whether a semantic hit's answer was the right one."""
+
+    event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    correct: bool
+
+
 class CacheApi:
     """Answer about the cache of the key's project.
 
     `readers` may see what there is, `callers` may forget it: they can ask for it again.
     """
 
-    def __init__(self, store: CacheStore, readers: Authenticator, callers: Authenticator) -> None:
+    def __init__(
+        self,
+        store: CacheStore,
+        rules: Rules,
+        semantic: Semantic,
+        readers: Authenticator,
+        callers: Authenticator,
+    ) -> None:
         self._store = store
+        self._rules = rules
+        self._semantic = semantic
         self._readers = readers
         self._callers = callers
 
@@ -72,6 +99,7 @@ class CacheApi:
         return [
             Route("/v1/cache/stats", self.stats, methods=["GET"]),
             Route("/v1/cache/invalidate", self.invalidate, methods=["POST"]),
+            Route("/v1/cache/feedback", self.feedback, methods=["POST"]),
         ]
 
     async def stats(self, request: Request) -> Response:
@@ -86,15 +114,65 @@ class CacheApi:
                 "newest_at": _time(sums.newest),
                 "hits": sums.hits,
                 "saved_usd": round(sums.saved_usd, 10),
+                "semantic": await self._matched(project_id),
             }
         )
 
     async def invalidate(self, request: Request) -> Response:
         """Forget the answers that the body means, and answer how many those were."""
         project_id = self._callers.project(request.headers.get("authorization"))
-        chosen = (await _body(request)).chosen()
+        chosen = (await _body(request, Invalidation)).chosen()
         count = await _do(self._store.invalidate, project_id, chosen)
         return _json({"entries_invalidated": count})
+
+    async def feedback(self, request: Request) -> Response:
+        """Take a user's word for a semantic hit: a wrong answer is forgotten at once."""
+        project_id = self._callers.project(request.headers.get("authorization"))
+        said = await _body(request, Feedback)
+        decision = await self._semantic.judged(project_id, said.event_id, correct=said.correct)
+        if not decision:
+            message = "No semantic hit of this event is known in the project."
+            raise Problem(404, "not_found", message)
+        count = 0
+        if not said.correct:
+            wrong = Chosen(event_id=decision.stored_event_id)
+            count = await _do(self._store.invalidate, project_id, wrong)
+        return _json({"entries_invalidated": count})
+
+    async def _matched(self, project_id: str) -> dict[str, Any]:
+        """Return what is known of a project's hits by meaning."""
+        rule = self._rules.matching(project_id, "")
+        found = await self._semantic.stats(project_id, rule.max_error_rate, _MOST_GROUPS)
+        counted = {name: found.totals.get(name, Total()) for name in _COUNTED}
+        groups = [told(group) for group in found.groups]
+        return {
+            "status": self._semantic.status,
+            "mode": rule.mode,
+            "max_error_rate": rule.max_error_rate,
+            "hits": counted["hits"].times,
+            "saved_usd": round(counted["hits"].usd, 10),
+            "would_be_hits": counted["would_be_hits"].times,
+            "missed_usd": round(counted["would_be_hits"].usd, 10),
+            "candidates": counted["candidates"].times,
+            "compared": counted["same"].times + counted["different"].times,
+            "different": counted["different"].times,
+            "untold": counted["untold"].times,
+            "reported_right": counted["reported_right"].times,
+            "reported_wrong": counted["reported_wrong"].times,
+            "groups": groups,
+        }
+
+
+def told(group: Group) -> dict[str, Any]:
+    """Return what is known of a group, as it is answered."""
+    share, low, high, compared = group.error
+    return {
+        "name": group.name,
+        "threshold": None if group.threshold == NEVER else group.threshold,
+        "error": {"share": share, "low": low, "high": high, "comparisons": compared},
+        "reported": group.reported,
+        "restarts": group.restarts,
+    }
 
 
 async def _do(work: Callable[..., Any], *arguments: Any) -> Any:
@@ -105,14 +183,14 @@ async def _do(work: Callable[..., Any], *arguments: Any) -> Any:
         raise Problem(503, "cache_unavailable", message, retry_after=5) from error
 
 
-async def _body(request: Request) -> Invalidation:
+async def _body(request: Request, kind: type[_T]) -> _T:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MAX_BODY:
             raise Problem(413, "body_too_large", "The body may have 100 kB.")
     try:
-        return msgspec.json.decode(bytes(body) or b"{}", type=Invalidation)
+        return msgspec.json.decode(bytes(body) or b"{}", type=kind)
     except msgspec.ValidationError as error:
         raise Problem(400, "invalid_request", f"The body is not as it must be: {error}") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

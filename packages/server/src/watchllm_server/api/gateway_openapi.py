@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from watchllm_server.api.admin_openapi import PROJECT, TIME, WRONG_BODY, list_of, object_of
 from watchllm_server.api.described import Operation
 from watchllm_server.api.params import Parameter
+from watchllm_server.cache_settings import MODES
 from watchllm_server.limits import Action, Per, Scope, Unit
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 _TEXT: Final = {"type": "string"}
 _NO_TEXT: Final = {"type": ["string", "null"]}
 _NO_TIME: Final = {"type": ["string", "null"], "format": "date-time"}
+_COUNT: Final = {"type": "integer", "minimum": 0}
+_NUMBER: Final = {"type": "number", "minimum": 0}
+_ANY_NUMBER: Final = {"type": "number"}
+_NO_NUMBER: Final = {"type": ["number", "null"]}
+_SHARE: Final = {"type": "number", "minimum": 0, "maximum": 1}
 _DOLLARS: Final = {
     "description": "US dollars a million tokens.",
     "anyOf": [{"type": "string"}, {"type": "number"}],
@@ -88,6 +94,60 @@ GATEWAY_SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
             "newest_at": _NO_TIME,
             "hits": {"type": "integer", "minimum": 0},
             "saved_usd": {"type": "number", "minimum": 0},
+            "semantic": {"$ref": "#/components/schemas/SemanticStats"},
+        },
+    ),
+    "SemanticStats": object_of(
+        "What is known of hits by meaning: of `candidates` near enough to be measured, those that "
+        "were served (`hits`), and those that would have been (`would_be_hits`).",
+        {
+            "status": {"enum": ["off", "loading", "on", "failed"]},
+            "mode": {"enum": list(MODES)},
+            "max_error_rate": _SHARE,
+            **dict.fromkeys(("hits", "would_be_hits", "candidates"), _COUNT),
+            **dict.fromkeys(("saved_usd", "missed_usd"), _NUMBER),
+            **dict.fromkeys(("compared", "different", "untold"), _COUNT),
+            **dict.fromkeys(("reported_right", "reported_wrong"), _COUNT),
+            "groups": {"type": "array", "items": {"$ref": "#/components/schemas/SemanticGroup"}},
+        },
+    ),
+    "SemanticGroup": object_of(
+        "What is known of like requests: the confidence from which on they are served, null while "
+        "none is, and the share of wrong hits with the bounds that hold in 95 of 100 cases.",
+        {
+            "name": _TEXT,
+            "threshold": _NO_NUMBER,
+            "error": object_of(
+                "A measured share.",
+                {"share": _SHARE, "low": _SHARE, "high": _SHARE, "comparisons": _NUMBER},
+            ),
+            "reported": {**_SHARE, "description": "The surest hit that was reported as wrong."},
+            "restarts": {**_COUNT, "description": "How often all evidence was dropped."},
+        },
+    ),
+    "SemanticDecision": object_of(
+        "How the nearest stored answer to an event's question was judged. Questions are null once "
+        "they are no longer kept.",
+        {
+            **dict.fromkeys(("event_id", "stored_event_id", "group"), _TEXT),
+            "at": TIME,
+            **dict.fromkeys(("asked", "stored"), _NO_TEXT),
+            "mode": {"enum": list(MODES)},
+            "max_error_rate": _SHARE,
+            "served": {"type": "boolean"},
+            **dict.fromkeys(("confidence", "similarity", "trees"), _ANY_NUMBER),
+            **dict.fromkeys(("network", "threshold", "saved_usd"), _NO_NUMBER),
+            "vetoes": {"type": "array", "items": {"type": "string"}},
+            "outcome": {"enum": ["same", "different", "untold", None]},
+            "feedback": {"enum": ["right", "wrong", None]},
+            "groups": {"type": "array", "items": {"$ref": "#/components/schemas/SemanticGroup"}},
+        },
+    ),
+    "CacheFeedback": object_of(
+        "Whether the answer that a semantic hit gave was the right one.",
+        {
+            "event_id": {"type": "string", "minLength": 1, "maxLength": 200},
+            "correct": {"type": "boolean"},
         },
     ),
     "Invalidation": object_of(
@@ -117,6 +177,16 @@ GATEWAY_OPERATIONS: Final = (
         "post", "/v1/cache/invalidate", "forgetAnswers",
         "Forget answers of the gateway's cache: once answered, none of them is served.",
         answer="InvalidatedAnswer", body="Invalidation", problems=(400, 413),
+    ),
+    Operation(
+        "post", "/v1/cache/feedback", "judgeAnswer",
+        "Say whether a semantic hit was right: a wrong answer is forgotten, its scope tightens.",
+        answer="InvalidatedAnswer", body="CacheFeedback", problems=(400, 404, 413),
+    ),
+    Operation(
+        "get", f"{PROJECT}/cache/decisions/{{event_id}}", "explainAnswer",
+        "Explain how the nearest stored answer to an event's question was judged.",
+        answer="SemanticDecision", problems=(404,), admits="admin",
     ),
     Operation(
         "get", f"{PROJECT}/providers", "listProviderKeys",

@@ -13,11 +13,11 @@ import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from watchllm_server.cache.entry import Chosen
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from watchllm_server.cache.entry import Chosen
 
 FOLDER: Final = "cache"
 """Where in the data directory the file is."""
@@ -214,18 +214,7 @@ class Disk:
 
     def delete(self, project: str, chosen: Chosen) -> set[bytes]:
         """Delete the chosen rows of a project and return their keys."""
-        conditions = {
-            "model = ?": chosen.model,
-            "namespace = ?": chosen.namespace,
-            "created < ?": chosen.before,
-            "created >= ?": chosen.after,
-            "event_id = ?": chosen.event_id,
-        }
-        given = {text: value for text, value in conditions.items() if value is not None}
-        where = " AND ".join(["project = ?", *given])
-        statement = f"DELETE FROM entries WHERE {where} RETURNING key"  # noqa: S608 - fixed texts
-        rows = self._writer.execute(statement, [project, *given.values()]).fetchall()
-        return {key for (key,) in rows}
+        return delete_chosen(self._writer, "entries", project, chosen)
 
     def sums(self, project: str) -> Sums:
         """Return what a project has, over a connection of its own: it may read for a while."""
@@ -260,13 +249,20 @@ class Disk:
         self._writer.close()
 
 
-def forget(directory: Path, project: str) -> int:
-    """Forget all answers of a project in a data directory that no server uses, and count them."""
-    folder = directory / FOLDER
-    if not (folder / FILE_NAME).exists():
-        return 0
-    with closing(Disk(folder, max_bytes=0)) as disk:
-        return len(disk.delete(project, Chosen()))
+def delete_chosen(disk: sqlite3.Connection, table: str, project: str, chosen: Chosen) -> set[bytes]:
+    """Delete a project's chosen rows of a table that has what decides; return their keys."""
+    conditions = {
+        "model = ?": chosen.model,
+        "namespace = ?": chosen.namespace,
+        "created < ?": chosen.before,
+        "created >= ?": chosen.after,
+        "event_id = ?": chosen.event_id,
+    }
+    given = {text: value for text, value in conditions.items() if value is not None}
+    where = " AND ".join(["project = ?", *given])
+    statement = f"DELETE FROM {table} WHERE {where} RETURNING key"  # noqa: S608 - fixed texts
+    rows = disk.execute(statement, [project, *given.values()]).fetchall()
+    return {key for (key,) in rows}
 
 
 _OTHER_VERSION: Final = "The file is of another version."

@@ -6,18 +6,26 @@ import asyncio
 import logging
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
-from watchllm_server.cache import verify
-from watchllm_server.cache.calibrate import Calibration, Comparison, Estimate, estimate, pooled
-from watchllm_server.cache.questions import Judged, Row
+from watchllm_server.cache import answers
+from watchllm_server.cache.calibrate import Comparison
+from watchllm_server.cache.entry import Chosen
+from watchllm_server.cache.evidence import Evidence
+from watchllm_server.cache.judgements import Judged
+from watchllm_server.cache.questions import Row
 from watchllm_server.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from watchllm_server.cache import judgements
     from watchllm_server.cache.embed import Embedder, Vector
+    from watchllm_server.cache.entry import Kept
+    from watchllm_server.cache.evidence import Group
     from watchllm_server.cache.index import Index
+    from watchllm_server.cache.judgements import Decision, Judgements, Total
     from watchllm_server.cache.questions import Questions
     from watchllm_server.cache.scope import Question
     from watchllm_server.cache.verify import Text, Verdict
@@ -27,6 +35,11 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 _CANDIDATES: Final = 3
 _READ: Final = 4_096
+# Lookups in hand beyond which the next one is left out: at 6 ms each, a fifth of a second.
+_MOST_WAITING: Final = 32
+# Questions that are kept between two looks for those that have expired.
+_TIDIED: Final = 500
+OFF, LOADING, ON, FAILED = "off", "loading", "on", "failed"
 
 
 class Judge(Protocol):
@@ -39,6 +52,16 @@ class Judge(Protocol):
     def judge(self, one: Text, other: Text, cosine: float) -> Verdict:
         """Return the verdict on two texts."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What a lookup is made with. `comparer` embeds answers, so that no lookup waits for them."""
+
+    embedder: Embedder
+    judge: Judge
+    index: Index
+    comparer: Embedder
 
 
 class Found(NamedTuple):
@@ -66,170 +89,309 @@ class Known(NamedTuple):
     vector: Vector
 
 
-class Group(NamedTuple):
-    """What is known of a group of requests, for those who ask why something was served or not.
+class Explained(NamedTuple):
+    """A decision, the stored question as far as it is still kept, and its groups as of now."""
 
-    `error` is that of what would be served at the threshold; while nothing would be, of all that
-    was compared. `reported` is the highest confidence of a hit that was reported as wrong.
+    known: judgements.Known
+    stored: str | None
+    groups: list[Group]
+
+
+class Stats(NamedTuple):
+    """What is known of a project: what was counted, and its groups, the project's own first."""
+
+    totals: dict[str, Total]
+    groups: list[Group]
+
+
+def groups_of(project: str, model: str, scope: bytes) -> tuple[str, ...]:
+    """Return the groups that pool what is known of a request's error, the narrowest first.
+
+    No two projects share one: a colon is in no project's id.
     """
-
-    name: str
-    threshold: float
-    error: Estimate
-    reported: float
-    restarts: int
+    return (
+        f"scope:{project}:{scope.hex()}", f"model:{project}:{model}", f"project:{project}",
+    )  # fmt: skip
 
 
 class Semantic:
     """Look questions up by meaning. Used on one event loop, which it never blocks.
 
-    A request has `groups`, the narrowest first, that pool what is known of the error: as its scope,
-    its project and model, its project. What was compared before is read from `questions` at `open`.
-    No fault of a model or a disk fails a request: nothing is found, and the first one is logged.
+    `load` brings the models, once something is to be looked up; until then, and where it raises
+    ModelError, nothing is found. No fault of a model or a disk fails a request: nothing is found,
+    and the first fault is logged. Disk, index and evidence are used on one thread, one at a time.
     """
 
     def __init__(
-        self,
-        embedder: Embedder,
-        judge: Judge,
-        index: Index,
-        questions: Questions,
-        clock: Clock,
-        *,
-        max_error_rate: float = 0.01,
+        self, load: Callable[[], Models], questions: Questions, decided: Judgements, clock: Clock
     ) -> None:
-        self._embedder = embedder
-        self._judge = judge
-        self._index = index
+        self._load = load
         self._questions = questions
+        self._judgements = decided
         self._clock = clock
-        self._max_error_rate = max_error_rate
-        self._groups: dict[str, Calibration] = {}
+        self._models: Models | None = None
+        self._evidence: Evidence | None = None
+        self._least = self._sure = 0.0
         self._read: dict[bytes, Text] = {}
+        self._kept = 0
+        self._waiting = 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="semantic")
         self._complained = False
+        self.status = OFF
+        """off, loading, on or failed."""
 
-    async def open(self) -> int:
-        """Read what is on disk, and return how many questions are known."""
-        return await self._run(self._load, 0)
+    def begin(self) -> None:
+        """Load the models and what is on disk, unless that has been begun; return at once."""
+        if self.status == OFF:
+            self.status = LOADING
+            self._pool.submit(self._open)
 
     async def look_up(
-        self, question: Question, groups: Sequence[str]
+        self, question: Question, groups: Sequence[str], rate: float
     ) -> tuple[Known | None, Found | None]:
-        """Return what there is to keep of a question, and the best candidate of its scope."""
+        """Return what there is to keep of a question, and the best candidate of its scope.
+
+        `rate` is the share of hits that may be wrong. Where others wait already, nothing is found.
+        """
+        self.begin()
+        models = self._models
+        if models is None or self._waiting >= _MOST_WAITING:
+            return None, None
+        self._waiting += 1
         try:
-            vector = await self._embedder.embed(question.text)
+            vector = await models.embedder.embed(question.text)
+            if vector is None:
+                return None, None
+            known = Known(question, vector)
+            return known, await self._run(lambda: self._best(models, known, groups, rate), None)
         except ModelError as error:
             self._complain(error)
             return None, None
+        finally:
+            self._waiting -= 1
+
+    async def keep(
+        self, question: Question, vector: Vector | None, key: bytes, kept: Kept,
+        fresh: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        """Keep a question whose answer is kept under a key, unless it is no longer `fresh`.
+
+        That is asked when the question would be there for a lookup: answers may have been forgotten
+        meanwhile. Without a vector the text is embedded.
+        """
+        self.begin()
+        models = self._models
+        if models is None:
+            return
+        try:
+            vector = await models.comparer.embed(question.text) if vector is None else vector
+        except ModelError as error:
+            self._complain(error)
+            return
         if vector is None:
-            return None, None
-        known = Known(question, vector)
-        best = await self._run(lambda: self._best(known), None)
-        if best is None:
-            return known, None
-        key, verdict = best
-        threshold, place = pooled([self._group(name) for name in groups])
-        return known, Found(key, verdict, threshold, groups[place] if groups else "")
+            return
+        row = Row(key, question.scope, vector.astype("float16").tobytes())
+        await self._run(
+            lambda: self._keep(models, row, vector, question.text, kept) if fresh() else None, None
+        )
 
-    async def keep(self, known: Known, key: bytes, expires: float) -> None:
-        """Keep a question whose answer is kept under a key."""
-        await self._run(lambda: self._keep(known, key, expires), None)
+    async def drop(self, key: bytes) -> None:
+        """Forget a question whose answer is gone."""
+        await self._run(lambda: self._drop([key], on_disk=True), None)
 
-    async def forget(self, key: bytes) -> None:
-        """Forget a question: its answer is gone, or was wrong."""
-        await self._run(lambda: self._forget([key]), None)
+    def forget(self, project: str, chosen: Chosen) -> None:
+        """Forget a project's chosen questions, and with all of them what was decided for events.
 
-    async def compared(self, groups: Sequence[str], comparison: Comparison) -> None:
-        """Take into account what a would-be hit turned out to be."""
-        judged = Judged(tuple(groups), comparison, reported=False)
-        self._take(judged)
-        await self._run(lambda: self._questions.note(judged), None)
+        Called on another thread than the event loop's; it waits. Raises sqlite3.Error.
+        """
 
-    async def reported(self, groups: Sequence[str], key: bytes, confidence: float) -> None:
-        """Take a user's word that a served answer was wrong: it goes, and its groups tighten."""
-        comparison = Comparison(confidence, wrong=True, served=True)
-        judged = Judged(tuple(groups), comparison, reported=True)
-        self._take(judged)
-        await self.forget(key)
-        await self._run(lambda: self._questions.note(judged), None)
+        def work() -> None:
+            self._drop(self._questions.forget(project, chosen), on_disk=False)
+            if chosen == Chosen():
+                self._judgements.forget(project)
 
-    def explain(self, groups: Sequence[str]) -> list[Group]:
-        """Return what is known of groups, and what follows from it."""
-        return [self._explained(name) for name in groups]
+        try:
+            self._pool.submit(work).result()
+        except RuntimeError as error:
+            raise sqlite3.OperationalError("the server is closing") from error
+
+    async def decide(self, project: str, event_id: str, decision: Decision) -> None:
+        """Take down what was decided for an event, and count it."""
+        usd = decision.saved_usd or 0.0
+
+        def work() -> None:
+            self._judgements.decide(project, event_id, decision)
+            self._judgements.count(project, "candidates", usd)
+            if decision.served:
+                self._judgements.count(project, "hits", usd)
+            elif decision.confidence >= decision.threshold:
+                self._judgements.count(project, "would_be_hits", usd)
+
+        await self._run(work, None)
+
+    async def compare(
+        self, project: str, event_id: str, decision: Decision, texts: tuple[str, str], weight: float
+    ) -> None:
+        """Compare the stored answer with another to the same question, and learn from it.
+
+        `weight` is as `Comparison` says.
+        """
+        models = self._models
+        if models is None:
+            return
+        same = await answers.same(*texts, models.comparer)
+        outcome = "untold" if same is None else "same" if same else "different"
+
+        def work() -> None:
+            self._judgements.set_outcome(project, event_id, outcome)
+            self._judgements.count(project, outcome)
+            if same is not None:
+                comparison = Comparison(decision.confidence, not same, weight, decision.served)
+                self._take(project, Judged(decision.groups, comparison, reported=False))
+
+        await self._run(work, None)
+
+    async def judged(self, project: str, event_id: str, *, correct: bool) -> Decision | None:
+        """Take a user's word for a served hit, once each; None where no such hit is known.
+
+        One that was wrong is not served again, and what is no surer is not served in its scope.
+        """
+
+        def work() -> Decision | None:
+            known = self._judgements.known(project, event_id)
+            if known is None or not known.decision.served:
+                return None
+            feedback = "right" if correct else "wrong"
+            decision = known.decision
+            # Who was wrong stays wrong, and nobody is right twice.
+            if known.feedback in ("", "right") and known.feedback != feedback:
+                self._judgements.set_feedback(project, event_id, feedback)
+                self._judgements.count(project, f"reported_{feedback}")
+                comparison = Comparison(decision.confidence, not correct, served=True)
+                self._take(project, Judged(decision.groups, comparison, reported=not correct))
+            if not correct:
+                self._drop([decision.key], on_disk=True)
+            return decision
+
+        return await self._run(work, None)
+
+    async def explain(self, project: str, event_id: str) -> Explained | None:
+        """Return how a hit or a would-be hit was decided, None where nothing is known of it."""
+
+        def work() -> Explained | None:
+            known = self._judgements.known(project, event_id)
+            if known is None:
+                return None
+            decision = known.decision
+            groups = self._known().explain(decision.groups, decision.max_error_rate)
+            return Explained(known, self._questions.text(decision.key), groups)
+
+        return await self._run(work, None)
+
+    async def stats(self, project: str, rate: float, most: int) -> Stats:
+        """Return what is known of a project, with `most` of its groups."""
+        own = f"project:{project}"
+
+        def work() -> Stats:
+            names = [own, *(name for name in self._known().names(own) if name != own)]
+            groups = self._known().explain(names[:most], rate)
+            return Stats(self._judgements.totals(project), groups)
+
+        return await self._run(work, Stats({}, []))
 
     async def close(self) -> None:
-        """Write what waits, and let go of models and files."""
-        await self._run(self._questions.close, None)
-        self._embedder.close()
+        """Do what waits, and let go of models and files."""
+        await self._run(self._close, None)
         self._pool.shutdown()
 
-    def _group(self, name: str) -> Calibration:
-        return self._groups.setdefault(name, Calibration(self._max_error_rate))
+    def _open(self) -> None:
+        try:
+            models = self._load()
+            # Extras, which the loading has shown to be there.
+            import numpy as np  # noqa: PLC0415 - an extra
 
-    def _take(self, judged: Judged) -> None:
-        # What is said of a hit tightens the narrowest group alone; evidence counts in all of them.
-        for place, name in enumerate(judged.groups):
-            if judged.reported and place == 0:
-                self._group(name).report(judged.comparison.confidence)
-            else:
-                self._group(name).take(judged.comparison)
+            from watchllm_server.cache import verify  # noqa: PLC0415 - needs it
 
-    def _explained(self, name: str) -> Group:
-        group = self._group(name)
-        threshold = group.threshold()
-        level = next((each for each in group.levels if each.least == threshold), group.levels[-1])
-        error = estimate(level.wrong, level.wrong + level.right)
-        return Group(name, threshold, error, group.floor, group.restarts)
+            self._least, self._sure = verify.LEAST_COSINE, verify.THRESHOLD
+            self._known()
+            for row in self._questions.load(models.embedder.name, self._now()):
+                vector = np.frombuffer(row.vector, np.float16).astype(np.float32)
+                self._questions.remove(models.index.add(row.scope, row.key, vector))
+        except (ModelError, ImportError, sqlite3.Error) as error:
+            self.status = FAILED
+            self._complain(error)
+            return
+        self._models = models
+        self.status = ON
 
-    def _load(self) -> int:
-        for judged in self._questions.judged():
-            self._take(judged)
-        for row in self._questions.load(self._embedder.name, self._clock.now().timestamp()):
-            self._questions.remove(self._index.add(row.scope, row.key, row.vector))
-        return len(self._index)
+    def _known(self) -> Evidence:
+        if self._evidence is None:
+            found = Evidence()
+            for judged in self._judgements.judged():
+                found.take(judged)
+            self._evidence = found
+        return self._evidence
 
-    def _best(self, known: Known) -> tuple[bytes, Verdict] | None:
+    def _take(self, project: str, judged: Judged) -> None:
+        self._known().take(judged)
+        self._judgements.note(project, judged)
+
+    def _best(
+        self, models: Models, known: Known, groups: Sequence[str], rate: float
+    ) -> Found | None:
         """Judge the nearest in turn. What follows a sure one is not looked at."""
-        asked = self._judge.read(known.question.text)
+        asked = models.judge.read(known.question.text)
         best: tuple[bytes, Verdict] | None = None
-        near = self._index.nearest(
-            known.question.scope, known.vector, _CANDIDATES, verify.LEAST_COSINE
-        )
-        for key, cosine in near:
-            other = self._text(key)
+        for key, cosine in models.index.nearest(
+            known.question.scope, known.vector, _CANDIDATES, self._least
+        ):
+            other = self._text(models, key)
             if other is None:
                 continue
-            verdict = self._judge.judge(asked, other, cosine)
+            verdict = models.judge.judge(asked, other, cosine)
             if best is None or verdict.confidence > best[1].confidence:
                 best = key, verdict
-            if verdict.confidence >= verify.THRESHOLD:
+            if verdict.confidence >= self._sure:
                 break
-        return best
+        return None if best is None else Found(*best, *self._known().threshold(groups, rate))
 
-    def _text(self, key: bytes) -> Text | None:
+    def _text(self, models: Models, key: bytes) -> Text | None:
         found = self._read.get(key)
         if found is None:
             text = self._questions.text(key)
             if text is None:
-                self._index.remove([key])
+                models.index.remove([key])
                 return None
             if len(self._read) >= _READ:
                 self._read.pop(next(iter(self._read)))
-            found = self._read[key] = self._judge.read(text)
+            found = self._read[key] = models.judge.read(text)
         return found
 
-    def _keep(self, known: Known, key: bytes, expires: float) -> None:
-        (scope, text), vector = known
-        self._questions.put(Row(key, scope, vector), self._embedder.name, text, expires)
-        self._read.pop(key, None)
-        self._questions.remove(self._index.add(scope, key, vector))
+    def _keep(self, models: Models, row: Row, vector: Vector, text: str, kept: Kept) -> None:
+        self._questions.put(row, models.embedder.name, text, kept)
+        self._read.pop(row.key, None)
+        self._drop(models.index.add(row.scope, row.key, vector), on_disk=True)
+        self._kept += 1
+        if self._kept % _TIDIED == 0:
+            self._drop(self._questions.expire(self._now()), on_disk=False)
 
-    def _forget(self, keys: list[bytes]) -> None:
-        self._index.remove(keys)
+    def _drop(self, keys: Sequence[bytes] | set[bytes], *, on_disk: bool) -> None:
+        if self._models is not None:
+            self._models.index.remove(keys)
         for key in keys:
             self._read.pop(key, None)
-        self._questions.remove(keys)
+        if on_disk:
+            self._questions.remove(keys)
+
+    def _close(self) -> None:
+        self._questions.close()
+        self._judgements.close()
+        if self._models is not None:
+            self._models.embedder.close()
+            self._models.comparer.close()
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
 
     async def _run(self, work: Callable[[], _T], otherwise: _T) -> _T:
         """Do on the thread what may wait for the disk or the processor."""

@@ -40,9 +40,9 @@ class CacheStore:
 
     `max_bytes` bounds the file; its journal takes a few MB more. An answer is served from the
     moment at which it is put; a thread writes it to disk in a fraction of a second, and what a
-    killed process had not written is asked for again. No fault of the disk fails or delays a call:
-    the answer is a miss, or not kept. Raises sqlite3.Error or OSError where the folder cannot be
-    used at all.
+    killed process had not written is asked for again. `also` is told which answers of a project
+    have been forgotten. No fault of the disk fails or delays a call: the answer is a miss, or not
+    kept. Raises sqlite3.Error or OSError where the folder cannot be used at all.
     """
 
     def __init__(
@@ -53,9 +53,11 @@ class CacheStore:
         max_bytes: int,
         clock: Clock,
         hot_bytes: int = _HOT_BYTES,
+        also: Callable[[str, Chosen], object] = lambda _, __: None,
     ) -> None:
         self._disk = Disk(folder, max_bytes)
         self._seal = secret.seal("cache")
+        self._also = also
         self._clock = clock
         self._max_entry = min(max_bytes // 4, _MAX_ENTRY)
         # Guards what follows; it is never held while the disk is used.
@@ -86,12 +88,15 @@ class CacheStore:
         kept = self._at_hand(key) or self._read(key)
         return self._found(key, self._read_large(key) if kept is _LARGE else kept)
 
-    async def find(self, key: bytes) -> Entry | None:
-        """Return the same as `get`, reading what is large on a thread, for the event loop."""
+    async def find(self, key: bytes, *, serve: bool = True) -> Entry | None:
+        """Return the same as `get`, reading what is large on a thread, for the event loop.
+
+        Unless it is to `serve`, nothing is counted.
+        """
         kept = self._at_hand(key) or self._read(key)
         if kept is _LARGE:
             kept = await asyncio.to_thread(self._read_large, key)
-        return self._found(key, kept)
+        return self._found(key, kept, serve=serve)
 
     def generation(self, project: str) -> int:
         """Return a number that changes whenever answers of a project are forgotten."""
@@ -145,6 +150,7 @@ class CacheStore:
                 self._memory.remove_all(
                     lambda kept: kept.project == project and chosen.includes(kept)
                 )
+        self._also(project, chosen)
         return len(keys)
 
     def forget(self, project: str) -> int:
@@ -227,7 +233,7 @@ class CacheStore:
                 self._memory.put(key, kept)
         return kept
 
-    def _found(self, key: bytes, kept: Kept | None) -> Entry | None:
+    def _found(self, key: bytes, kept: Kept | None, *, serve: bool = True) -> Entry | None:
         if kept is None:
             return None
         project, _, entry = kept
@@ -235,6 +241,8 @@ class CacheStore:
             if self._has_expired(entry):
                 self._memory.remove(key)
                 return None
+            if not serve:
+                return entry
             hits, saved = self._served.get(project, (0, 0.0))
             self._served[project] = (hits + 1, saved + (entry.cost or 0.0))
             if len(self._used) < _MAX_TOUCHED:

@@ -11,7 +11,7 @@ from watchllm_server.cache.key import request_key
 from watchllm_server.errors import Problem
 from watchllm_server.gateway import headers
 from watchllm_server.gateway.providers.ask import Trail
-from watchllm_server.gateway.record import Fault
+from watchllm_server.gateway.record import SEMANTIC, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from watchllm_server.cache.entry import Entry
     from watchllm_server.cache.flights import Leader
     from watchllm_server.gateway.headers import Pairs, RawPairs, Wishes
+    from watchllm_server.gateway.meaning import Search
     from watchllm_server.gateway.providers.base import Target
     from watchllm_server.gateway.record import Call
     from watchllm_server.gateway.shapes.base import Asked, Shape
@@ -47,6 +48,10 @@ class Exchange:
     """The seat in which it asks for others too."""
     following: bool = False
     """Whether another's call is waited for."""
+    when_kept: Callable[[Entry], object] | None = None
+    """Is told of the entry that its answer is kept as."""
+    search: Search | None = None
+    """What is looked for by the meaning of its question."""
     finish: Callable[[bytes, float | None], bytes] | None = None
     """Takes a successful answer and its cost in place of the cache; returns the client's body."""
     waited: float = 0.0
@@ -105,6 +110,8 @@ class Exchange:
             told.append((b"x-request-id", call.event_id.encode()))
         if age is not None:
             told.append((b"x-watchllm-cache-age", b"%d" % max(age, 0)))
+        if call.near is not None and call.cache == SEMANTIC:
+            told.append((b"x-watchllm-cache-similarity", b"%.4f" % call.near.similarity))
         if call.saved_usd is not None:
             told.append((b"x-watchllm-saved-usd", _dollars(call.saved_usd)))
         if cost is not None:

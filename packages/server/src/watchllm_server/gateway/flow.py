@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from watchllm_server.gateway.caller import Caller
     from watchllm_server.gateway.exchange import Exchange
     from watchllm_server.gateway.headers import RawPairs
+    from watchllm_server.gateway.meaning import ByMeaning
     from watchllm_server.gateway.providers.base import Target
     from watchllm_server.gateway.providers.registry import Registry
     from watchllm_server.gateway.record import Call
@@ -51,7 +52,8 @@ def _admit_all(who: Who) -> None:
 class Flow:
     """Answer requests. Used on one event loop.
 
-    `admit` counts a request, or raises the Problem that refuses one whose limit is used up.
+    `by_meaning` answers what was asked in other words. `admit` counts a request, or raises the
+    Problem that refuses one whose limit is used up.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Flow:
         ledger: Recorder,
         clock: Clock,
         *,
+        by_meaning: ByMeaning,
         flights: Flights[bool, Entry] | None = None,
         admit: Callable[[Who], None] = _admit_all,
     ) -> None:
@@ -72,6 +75,7 @@ class Flow:
         self._ledger = ledger
         self._clock = clock
         self._by_input = ByInput(cache, relay)
+        self._by_meaning = by_meaning
         self._flights = Flights() if flights is None else flights
 
     async def run(self, exchange: Exchange, caller: Caller) -> None:
@@ -100,7 +104,7 @@ class Flow:
             call.attempts = exchange.trail.attempts
             call.fallback_from = exchange.trail.fallback_from
             call.overhead_ms = 1_000 * (call.ended - call.started - exchange.waited)
-            self._ledger.record(call)
+            self._by_meaning.settle(exchange, self._ledger.record, self.run)
 
     async def _serve(self, exchange: Exchange, caller: Caller) -> None:
         wishes, call = exchange.wishes, exchange.call
@@ -120,23 +124,25 @@ class Flow:
             self._watch(exchange, caller)
             await self._relay.run(exchange, caller, targets)
             return
-        call.cache = "MISS"
         exchange.generation = self._cache.generation(exchange.project)
         key = exchange.key = exchange.key_for(targets[0], exchange.request)
         if exchange.shape.name == EMBEDDINGS:
             whole = exchange.request
             entry = await self._by_input.prepare(exchange, targets[0])
+            call.cache = "HIT" if entry else "MISS"
             if exchange.request is not whole:
                 # Another provider's vectors would mean something else than those that are known.
                 targets = targets[:1]
         else:
             entry = None if wishes.no_cache else await self._cache.find(key)
+            call.cache = "HIT" if entry else "MISS"
+            if entry is None:
+                entry = await self._by_meaning.prepare(exchange, targets[0])
         if wishes.no_cache:
             self._watch(exchange, caller)
             await self._relay.run(exchange, caller, targets)
             return
         if entry is not None:
-            call.cache = "HIT"
             await self._serve_entry(exchange, caller, entry)
             return
         await self._ask_together(exchange, caller, targets, key)

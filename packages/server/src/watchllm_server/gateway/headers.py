@@ -78,7 +78,8 @@ class Wishes:
     env: str = ""
     provider: str = ""
     provider_key: str = ""
-    cache: str = "exact"
+    cache: str = ""
+    """off, exact or semantic; empty where the project's mode decides."""
     ttl: float | None = None
     namespace: str = ""
     no_cache: bool = False
@@ -146,7 +147,7 @@ def _seconds(text: str) -> float:
 
 def check(wishes: Wishes) -> None:
     """Raise the Problem that answers 400 to a header that asks for what there is not."""
-    if wishes.cache not in _MODES:
+    if wishes.cache and wishes.cache not in _MODES:
         message = f"X-WatchLLM-Cache must be one of {', '.join(_MODES)}, not {wishes.cache[:40]!r}."
         raise Problem(400, "invalid_header", message)
     if wishes.ttl is not None and wishes.ttl < 0:

@@ -31,7 +31,8 @@ MAX_TEXT: Final = 1_000_000
 
 _CUT = " [TRUNCATED: larger than an event may be]"
 _CLIENT: Final = {"sdk_version": "watchllm-gateway", "platform": "gateway"}
-_HITS: Final = frozenset({"HIT", "HIT-SEMANTIC", "HIT-COALESCED"})
+SEMANTIC: Final = "HIT-SEMANTIC"
+_HITS: Final = frozenset({"HIT", SEMANTIC, "HIT-COALESCED"})
 _OK = 200
 # English has about four bytes a token, and other scripts, of more bytes a character, fewer of them.
 _BYTES_PER_TOKEN = 4
@@ -48,6 +49,20 @@ class Fault(msgspec.Struct, frozen=True):
     message: str
     type: str = ""
     code: str = ""
+
+
+class Near(msgspec.Struct, frozen=True):
+    """A stored answer to another wording of a question.
+
+    `serves` says whether the confidence is one that the project's evidence allows to serve;
+    `saved_usd` is what the answer had cost.
+    """
+
+    event_id: str
+    confidence: float
+    similarity: float
+    serves: bool
+    saved_usd: float | None
 
 
 def new_id() -> str:
@@ -91,9 +106,12 @@ class Call:
     error: Fault | None = field(default=None, repr=False)
     cache: str = ""
     """HIT, HIT-SEMANTIC, HIT-COALESCED, MISS or BYPASS; empty where no cache was asked."""
-    similarity: float | None = None
+    near: Near | None = None
+    """The stored answer to another wording: the one that was given, or that would have been."""
     saved_usd: float | None = None
     """What a hit would have cost; None when that is unknown."""
+    comparison_of: str = ""
+    """The event of the hit whose answer this call was made to be compared with."""
     fallback_from: str = ""
     """The target that was asked first and failed, as provider/model."""
     attempts: int = 1
@@ -274,13 +292,22 @@ def _metadata(call: Call, used: Tokens) -> dict[str, Any]:
         first_byte_ms=_milliseconds(call.started, call.first_byte),
         overhead_ms=None if call.overhead_ms is None else round(call.overhead_ms, 3),
         cache=call.cache,
-        similarity=call.similarity,
+        similarity=call.near.similarity if call.near and call.cache == SEMANTIC else None,
         saved_usd=call.saved_usd,
+        **_near(call),
+        comparison_of=call.comparison_of,
         fallback_from=call.fallback_from,
         attempts=call.attempts if call.attempts > 1 else None,
         incomplete=not call.complete,
         disconnected=call.disconnected,
     )
+
+
+def _near(call: Call) -> dict[str, Any]:
+    """Return the stored answer to another wording, by whether it was given out."""
+    if call.near is None or (call.is_hit and call.cache != SEMANTIC):
+        return {}
+    return {"hit" if call.is_hit else "would_hit": msgspec.structs.asdict(call.near)}
 
 
 def _usage(call: Call) -> dict[str, Any] | None:

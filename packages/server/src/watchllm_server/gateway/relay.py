@@ -222,6 +222,8 @@ class Relay:
                 entry,
                 generation=exchange.generation,
             )
+            if exchange.when_kept is not None:
+                exchange.when_kept(entry)
         return entry
 
     def entry(self, exchange: Exchange, body: bytes, cost: float | None) -> Entry:

@@ -12,6 +12,7 @@ from watchllm_server.errors import StoreError
 from watchllm_server.gateway.flow import Flow
 from watchllm_server.gateway.forward import Forward
 from watchllm_server.gateway.journal import Journal
+from watchllm_server.gateway.meaning import ByMeaning
 from watchllm_server.gateway.providers.ask import Asker
 from watchllm_server.gateway.providers.base import NoCredentials
 from watchllm_server.gateway.providers.client import Client
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
     from watchllm_server import rows
     from watchllm_server.auth import Authenticator
-    from watchllm_server.cache.lifetimes import Lifetimes
+    from watchllm_server.cache.rules import Rules
+    from watchllm_server.cache.semantic import Semantic
     from watchllm_server.cache.store import CacheStore
     from watchllm_server.clock import Clock
     from watchllm_server.gateway.journal import Commit
@@ -47,20 +49,24 @@ _SETTLING_SECONDS: Final = 60
 class GatewayParts:
     """What a gateway needs beside the rest: providers and their keys, a cache, room for a journal.
 
-    `lifetimes` says how long an answer is kept; `journal_bytes` may wait in `journal` for the
+    `rules` says how answers are kept and looked up; `journal_bytes` may wait in `journal` for the
     event store, encrypted. The body of a request may have `body_bytes`, and those of all that are
-    not answered yet `memory_bytes`. The cache stays its maker's to close.
+    not answered yet `memory_bytes`. `semantic` matches questions by their meaning, and of what it
+    answers, `compared_share` is asked upstream all the same; it ends with the gateway. The cache
+    stays its maker's to close.
     """
 
     providers: Providers
     cache: CacheStore
-    lifetimes: Lifetimes
+    rules: Rules
     journal: Path
     journal_seal: Seal
     journal_bytes: int
     body_bytes: int
     memory_bytes: int
     limiter: Limiter
+    semantic: Semantic
+    compared_share: float = 0.05
     credentials: Credentials = field(default_factory=NoCredentials)
 
 
@@ -126,7 +132,10 @@ class GatewayService:
         self._ledger = Ledger(self._journal, parts.limiter, cost)
         registry = Registry(parts.providers, parts.credentials)
         asker = Asker(self._client, clock)
-        relay = Relay(asker, parts.cache, cost, clock, lifetime=parts.lifetimes.seconds)
+        relay = Relay(asker, parts.cache, cost, clock, lifetime=parts.rules.seconds)
+        self._by_meaning = ByMeaning(
+            parts.semantic, parts.cache, parts.rules, clock, share=parts.compared_share
+        )
         ledger = _Counted(self._ledger, counts)
         self.gateway = Gateway(
             SHAPES,
@@ -137,6 +146,7 @@ class GatewayService:
                 parts.cache,
                 ledger,
                 clock,
+                by_meaning=self._by_meaning,
                 admit=parts.limiter.admit,
             ),
             Forward(registry, asker, ledger, clock),
@@ -169,6 +179,7 @@ class GatewayService:
         """Begin to hand over what is recorded."""
         self._loop = asyncio.get_running_loop()
         self._journal.start()
+        self._by_meaning.begin()
 
     def settle(self) -> None:
         """Wait on another thread until what is on its way to the store is there, or came back.
@@ -186,5 +197,6 @@ class GatewayService:
 
     async def close(self) -> None:
         """Hand over the rest, while there still is a writer, and let go of the providers."""
+        await self._by_meaning.close()
         await self._journal.close()
         await self._client.close()

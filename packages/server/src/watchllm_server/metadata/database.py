@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from watchllm_server.cache_ttl import check_seconds, checked_routes
+from watchllm_server.cache_settings import checked_matching, checked_routes, checked_seconds
 from watchllm_server.errors import MetadataError
 from watchllm_server.metadata.engine import Database
 from watchllm_server.metadata.gateway import ModelPrices, ProviderKeys
@@ -125,6 +125,8 @@ class Metadata:
         redact: str | UnsetType | None = UNSET,
         cache_ttl: int | UnsetType | None = UNSET,
         cache_ttl_routes: Mapping[str, int] | UnsetType | None = UNSET,
+        cache_semantic: str | UnsetType | None = UNSET,
+        cache_semantic_routes: Mapping[str, str] | UnsetType | None = UNSET,
     ) -> Project:
         """Change the settings that are given, all of them or none.
 
@@ -132,21 +134,28 @@ class Metadata:
         is what is replaced in events to come: `off`, `on`, or kinds with commas between; None
         redacts what does not come from our SDK. `cache_ttl` is for how many seconds answers to come
         are kept, None as the server does; `cache_ttl_routes` the same by route, in place of all
-        that were set. Raises MetadataError when one is unfit.
+        that were set. `cache_semantic` and `cache_semantic_routes` say likewise how questions are
+        matched by their meaning, as in `serve:0.02`. Raises MetadataError when one is unfit.
         """
         if retention_days is not UNSET:
             _check_retention(retention_days)
         if redact is not UNSET:
             redact = stored_setting(redact)
-        if cache_ttl is not UNSET:
-            check_seconds(cache_ttl)
+        if cache_ttl is not UNSET and cache_ttl is not None:
+            cache_ttl = checked_seconds(cache_ttl)
         if cache_ttl_routes is not UNSET:
-            cache_ttl_routes = checked_routes(cache_ttl_routes)
+            cache_ttl_routes = checked_routes(cache_ttl_routes, checked_seconds)
+        if cache_semantic is not UNSET and cache_semantic is not None:
+            cache_semantic = checked_matching(cache_semantic)
+        if cache_semantic_routes is not UNSET:
+            cache_semantic_routes = checked_routes(cache_semantic_routes, checked_matching)
         changed = {
             "retention_days": retention_days,
             "redact": redact,
             "cache_ttl": cache_ttl,
             "cache_ttl_routes": cache_ttl_routes,
+            "cache_semantic": cache_semantic,
+            "cache_semantic_routes": cache_semantic_routes,
         }
         with self._database.session() as session:
             project = session.get(Project, project_id)

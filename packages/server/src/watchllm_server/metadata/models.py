@@ -49,6 +49,12 @@ class Project(Base):
         JSON(none_as_null=True), default=None
     )
     """The same by route, where that differs from the project's."""
+    cache_semantic: Mapped[str | None] = mapped_column(String(20), default=None)
+    """How questions are matched by meaning, as in serve:0.02; None takes the server's setting."""
+    cache_semantic_routes: Mapped[dict[str, str] | None] = mapped_column(
+        JSON(none_as_null=True), default=None
+    )
+    """The same by route."""
 
 
 class ApiKey(Base):

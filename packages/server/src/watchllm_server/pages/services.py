@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from watchllm_server.access import Access
     from watchllm_server.auth import Keyring
-    from watchllm_server.cache.lifetimes import Lifetimes
+    from watchllm_server.cache.rules import Rules
     from watchllm_server.cache.store import CacheStore
     from watchllm_server.clock import Clock
     from watchllm_server.credentials import ProjectKeys
@@ -38,5 +38,5 @@ class Services:
     eraser: Eraser
     provider_keys: ProjectKeys | None = None
     cache: CacheStore | None = None
-    lifetimes: Lifetimes | None = None
+    rules: Rules | None = None
     limiter: Limiter | None = None
