@@ -15,6 +15,7 @@ from watchllm_server.pages import (
     releases,
     run,
     runs,
+    settings,
     users,
 )
 from watchllm_server.pages.login import Login
@@ -37,6 +38,7 @@ PAGES: Final = (
     *users.PAGES,
     *prompts.PAGES,
     *releases.PAGES,
+    *settings.PAGES,
 )
 
 
