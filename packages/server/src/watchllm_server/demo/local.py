@@ -46,6 +46,7 @@ def start_server(port: int) -> Any:
     settings.use_jinja = True
     settings.n_ctx = 4096
     settings.n_parallel = 1
+    settings.n_predict = 200  # where a request has no limit: it would go on for minutes
     settings.hostnames = ["127.0.0.1"]
     settings.port = port
     # A second thread spins while it waits, which is many times slower on a busy machine.
