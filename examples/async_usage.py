@@ -1,7 +1,7 @@
 """One client for a whole asyncio program: log from any coroutine, without await.
 
 Logging only queues the event, so it never holds up the event loop. flush() waits for the server:
-call it in a thread.
+call it in a thread, as the task here does that flushes every half minute.
 
 Run it with WATCHLLM_API_KEY, WATCHLLM_PROJECT_ID and OPENAI_API_KEY set (OPENAI_BASE_URL and
 OPENAI_MODEL are honoured):
@@ -42,8 +42,21 @@ async def ask(client: openai.AsyncOpenAI, run_id: str, question: str) -> str:
     return response
 
 
+async def flush_now() -> None:
+    """Wait until the server has what was logged, and let other tasks go on meanwhile."""
+    await asyncio.get_running_loop().run_in_executor(None, watchllm.flush)
+
+
+async def periodic_flush() -> None:
+    """Flush every half minute, until cancelled."""
+    while True:
+        await asyncio.sleep(30)
+        await flush_now()
+
+
 async def main() -> None:
     """Ask all questions at the same time, under one run."""
+    flushing = asyncio.create_task(periodic_flush())
     with trace(tags=["async"]) as run_id:
         async with openai.AsyncOpenAI() as client:
             answers = await asyncio.gather(
@@ -51,7 +64,8 @@ async def main() -> None:
             )
         for question, answer in zip(QUESTIONS, answers):
             print(f"> {question}\n{answer}\n")
-    await asyncio.get_running_loop().run_in_executor(None, watchllm.flush)
+    flushing.cancel()
+    await flush_now()
     print(f"Logged {len(answers)} calls as run {run_id}.")
 
 

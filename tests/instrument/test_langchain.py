@@ -33,7 +33,7 @@ from langgraph.types import interrupt
 from watchllm.instrumentation import _tree
 from watchllm.langchain import WatchLLMCallback, WatchLLMCallbackHandler
 
-from programs import PROGRAMS
+from programs import PROGRAMS, run_example
 from trees import below, by_name
 from upstream import ANSWER
 
@@ -354,6 +354,24 @@ def test_the_howtos_program_runs(
 
     assert len(watchllm_events.of_type("prompt_call")) == 10
     assert len({event["run_id"] for event in watchllm_events}) == 1
+
+
+def test_the_example_is_one_run(
+    endpoint: Endpoint, watchllm_events: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program of the examples logs two calls and two tools below one agent, by its client."""
+    for name, value in {"API_KEY": "k", "BASE_URL": f"{endpoint.url}/v1", "MODEL": "agent"}.items():
+        monkeypatch.setenv(f"OPENAI_{name}", value)
+    run_example("langchain/langchain_agent.py")
+
+    events = watchllm_events.all()
+    assert len({event["run_id"] for event in events}) == 1
+    assert {event["user_id"] for event in events} == {"ada"}
+    assert len(watchllm_events.of_type("prompt_call")) == 2
+    steps = by_name(events)
+    for name in ("weather", "clock"):
+        assert steps[name]["step_type"] == "tool_call"
+        assert below(steps[name], events)[-1] == "guide"
 
 
 def test_what_never_ends_is_forgotten(

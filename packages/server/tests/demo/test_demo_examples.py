@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,43 @@ def test_the_quick_start_logs_its_call(world: World) -> None:
     (call,) = (e for e in of_type(runs, "prompt_call") if e["event_id"] in output)
     assert call["run_id"] == "run-123"
     assert (call["tokens_input"], call["tokens_output"], call["latency_ms"]) == (12, 45, 1250)
+
+
+def test_every_call_is_stored_with_all_that_it_was_given(world: World) -> None:
+    """Each kind of event has the values that the program gave it, and so has its client."""
+    output, runs = world.run("every_call.py")
+
+    (run,) = runs
+    counts = Counter(event["event_type"] for event in run.events)
+    assert counts == {
+        "prompt_call": 2,
+        "agent_step": 4,
+        "error": 2,
+        "assertion_failed": 1,
+        "hallucination_detected": 1,
+        "performance_alert": 1,
+    }
+    assert {(event["user_id"], event["release"]) for event in run.events} == {("user-456", "1.2.0")}
+    assert {tuple(event["tags"]) for event in run.events} == {("summarization", "article")}
+    invalid = [set(event["invalid_fields"]) for event in run.events if "invalid_fields" in event]
+    assert invalid == [{"tokens_input", "tokens_output"}]  # those that the program does not know
+    answered, late = run.of_type("prompt_call")
+    assert answered["prompt_template_id"] == "summary-v3"
+    assert answered["tool_calls"][0]["tool_name"] == "fetch"
+    assert (late["status"], late["error"]["type"]) == ("timeout", "APITimeoutError")
+    assert "tokens_input" not in late
+    steps = run.of_type("agent_step")
+    assert [(step["step_type"], step["status"]) for step in steps] == [
+        ("reasoning", "success"),
+        ("tool_call", "error"),
+        ("validation", "assertion_failed"),
+        ("output", "warning"),
+    ]
+    assert [error["error"]["type"] for error in run.of_type("error")] == [
+        "JSONDecodeError",
+        "SearchError",
+    ]
+    assert "delivered: True" in output
 
 
 def test_the_chat_logs_each_answer_in_one_run_and_redacts(world: World) -> None:
