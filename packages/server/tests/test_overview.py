@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import Account, prompt_call
-from test_pages import show_page
+from reading import show_page
 from watchllm_server.pages import format as show
 from watchllm_server.pages.charts import Chart, Line
 from watchllm_server.query.changes import changes

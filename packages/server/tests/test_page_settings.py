@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from reading import show_page
 from starlette.testclient import TestClient
-from test_pages import show_page
 from watchllm_server.app import create_app
 from watchllm_server.settings import load_settings
 

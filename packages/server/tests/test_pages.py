@@ -2,78 +2,18 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 from conftest import Account, prompt_call
+from reading import ATTACKS, show_page
 from starlette.testclient import TestClient
 from watchllm_server.pages import format as show
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
     from watchllm_server.metadata import Metadata
-
-VOID = {"meta", "link", "img", "br", "hr", "input", "rect"}
-ATTACKS = [
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "'-alert(1)-'",
-    "javascript:alert(1)",
-    "</pre></details><script>x</script>",
-    "{{ 7 * 7 }}{% raw %}",
-]
-
-
-class Page(HTMLParser):
-    """A page taken apart: its text, its tags with attributes, and what is not closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.text = ""
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag."""
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag that closes itself."""
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        """Close the tag that was opened last."""
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        """Note text."""
-        self.text += data
-
-    def links(self) -> list[str]:
-        """Return where links lead."""
-        return [attrs["href"] or "" for tag, attrs in self.tags if tag == "a"]
-
-
-def show_page(account: Account, path: str) -> Page:
-    """Return a page that must be there, well formed and without anything foreign."""
-    answer = account.client.get(path)
-    assert answer.status_code == 200, answer.text
-    page = Page(answer.text)
-    assert page.open == []
-    for tag, attributes in page.tags:
-        assert tag not in {"iframe", "object", "style"}
-        assert tag != "script" or (attributes["src"] or "").startswith("/static/")
-        assert not [name for name in attributes if name.startswith("on") or name == "style"]
-        address = attributes.get("href") or attributes.get("src") or "/"
-        assert address[0] in "/#"
-        assert not address.startswith("//")
-    return page
 
 
 def test_the_start_leads_to_the_overview_of_a_project(account: Account) -> None:
@@ -123,47 +63,6 @@ def test_runs_are_paged_by_address(account: Account) -> None:
     assert "run-059" not in older.text
 
 
-def test_a_run_shows_its_events_in_order(account: Account) -> None:
-    """The page of a run has every event with its texts, numbers, error and stack."""
-    times = {n: f"2026-11-24T09:30:0{n}Z" for n in range(5)}
-    base = {"run_id": "r", "user_id": "ada"}
-    account.send(
-        prompt_call(**base, timestamp=times[0], prompt="first\nprompt", x_custom={"deep": [1.25]}),
-        {
-            **base, "event_id": "step", "event_type": "agent_step", "timestamp": times[1],
-            "step_number": 2, "step_name": "Web Search", "step_type": "tool_call",
-            "input_data": {"query": "climate"}, "output_data": {}, "latency_ms": 210.5,
-            "status": "success", "reasoning": "because",
-        },
-        {
-            **base, "event_id": "error", "event_type": "error", "timestamp": times[2],
-            "error": {"type": "ValueError", "message": "went wrong", "stack": "Traceback: line 1"},
-        },
-        {
-            **base, "event_id": "check", "event_type": "assertion_failed", "timestamp": times[3],
-            "assertion_name": "is_json", "assertion_type": "custom", "expected": {"a": 1},
-            "actual": "text", "severity": "high",
-        },
-        {
-            **base, "event_id": "own", "event_type": "my_event", "timestamp": times[4],
-            "severity": {"not": "ours"}, "error": "a text", "latency_ms": "fast",
-        },
-    )  # fmt: skip
-
-    page = show_page(account, f"/projects/{account.project}/runs/r")
-
-    expected = [
-        "first\nprompt", '"deep"', "1.25", "2. Web Search", "tool call", "because", '"climate"',
-        "ValueError", "went wrong", "Traceback: line 1", "is_json", "high", "my event",
-        '"ours"', "a text", "fast",
-    ]  # fmt: skip
-    places = [page.text.find(text) for text in expected]
-    assert -1 not in places, [t for t, place in zip(expected, places, strict=True) if place < 0]
-    cards = [attrs.get("id") for tag, attrs in page.tags if tag == "article"]
-    assert cards == [f"event-{n}" for n in range(5)]
-    assert sum(tag == "rect" for tag, _ in page.tags) == 10
-
-
 def test_an_unknown_number_is_shown_as_unknown(account: Account) -> None:
     """A count that the sender could not take is unknown on the page and never 0."""
     account.send(
@@ -178,23 +77,6 @@ def test_an_unknown_number_is_shown_as_unknown(account: Account) -> None:
     assert "unknown tokens" in page.text
     assert "got text" in page.text
     assert "0 tokens" not in page.text
-
-
-def test_a_long_run_is_paged_by_address(account: Account) -> None:
-    """A run of more events than a page holds continues on the next one."""
-    account.send(
-        *(
-            prompt_call(run_id="long", prompt=f"prompt {n:03}.", event_id=f"{n:03}")
-            for n in range(250)
-        )
-    )
-    first = show_page(account, f"/projects/{account.project}/runs/long")
-    second = show_page(account, next(link for link in first.links() if "cursor=" in link))
-
-    assert "prompt 199." in first.text
-    assert "prompt 200." not in first.text
-    assert "prompt 200." in second.text
-    assert "prompt 249." in second.text
 
 
 @pytest.mark.parametrize("attack", ATTACKS)

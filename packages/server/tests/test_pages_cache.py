@@ -10,8 +10,8 @@ import pytest
 from conftest import Account, prompt_call
 from gateways import parts_of
 from page_forms import submit
+from reading import ATTACKS, show_page
 from starlette.testclient import TestClient
-from test_pages import ATTACKS, show_page
 from watchllm_server.app import create_app
 from watchllm_server.cache.entry import Entry
 from watchllm_server.cache.store import CacheStore

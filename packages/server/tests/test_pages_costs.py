@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from conftest import prompt_call
 from page_forms import submit
-from test_pages import ATTACKS, show_page
+from reading import ATTACKS, show_page
 from watchllm_server.limits import new_limit
 from watchllm_server.metadata.limits import Counted, Window
 from watchllm_server.pages.budgets import budgets

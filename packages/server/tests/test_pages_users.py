@@ -9,8 +9,8 @@ from urllib.parse import quote
 import pytest
 from conftest import prompt_call
 from page_forms import submit
+from reading import ATTACKS, show_page
 from stored_events import failed_check
-from test_pages import ATTACKS, show_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable

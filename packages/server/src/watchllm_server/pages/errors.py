@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from watchllm_server.errors import invalid_query
 from watchllm_server.pages.charts import Chart, Line
-from watchllm_server.pages.event_view import event_views
+from watchllm_server.pages.detail import NAMES, Detail, detail_of
 from watchllm_server.pages.site import NotFoundError, Page, Visit
 from watchllm_server.query.errors import (
     error_affected,
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from watchllm_server.pages.event_view import EventView
     from watchllm_server.query.errors import Affected, ErrorGroup, Trouble
     from watchllm_server.query.events import Event
 
@@ -67,7 +66,7 @@ class ErrorPage:
     chart: Chart
     affected: list[tuple[str, list[tuple[str, int, str]]]]
     """By what they are told apart: names with how many each has, and where a click leads."""
-    sample: EventView | None
+    sample: Detail | None
     """The newest one, in full."""
     events: list[Event]
     """The newest ones."""
@@ -119,13 +118,12 @@ def error(visit: Visit) -> Response:
     events = [
         event for each in ids if (event := event_by_id(store, visit.project.id, each)) is not None
     ]
-    views, _ = event_views(events[:1], found[0].last_seen)
     context = ErrorPage(
         trouble=trouble,
         group=found[0],
         chart=_chart(visit, "How often", trends[wanted]),
         affected=[(name, _places(visit, name, each)) for name, each in affected.items() if each],
-        sample=next(iter(views), None),
+        sample=detail_of(visit, events[0].event_id) if events else None,
         events=events,
         list_url=visit.link("/errors", fingerprint=None),
     )
@@ -154,5 +152,5 @@ def _places(visit: Visit, name: str, found: list[Affected]) -> list[tuple[str, i
 _MORE: Final = ("what",)
 PAGES: Final = (
     Page("/errors", errors, name="Errors", key="e", place=4, more=_MORE),
-    Page("/errors/one", error, more=(*_MORE, "fingerprint")),
+    Page("/errors/one", error, more=(*_MORE, "fingerprint", *NAMES)),
 )

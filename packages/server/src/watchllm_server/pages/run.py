@@ -1,57 +1,112 @@
-"""The page of one run with its events in order."""
+"""The page of one run: its outline, and beside it one of its events."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from watchllm_server.pages import format as show
-from watchllm_server.pages.event_view import EventView, event_views
-from watchllm_server.pages.site import NotFoundError, Page, Visit
-from watchllm_server.query.events import page_of_events
-from watchllm_server.query.filter import Filter
-from watchllm_server.query.runs import run_by_id
+from watchllm_server.pages.detail import NAMES, Detail, detail_of
+from watchllm_server.pages.live import goes_on, live_url
+from watchllm_server.pages.outline import Row, rows_of_run
+from watchllm_server.pages.site import NotFoundError, Page, Visit, project_url, run_url
+from watchllm_server.query.neighbours import neighbours_of_run
+from watchllm_server.query.outline import outline_of_run
+from watchllm_server.query.runs import Run, run_by_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.responses import Response
 
-    from watchllm_server.query.runs import Run
+    from watchllm_server.query.outline import OutlineEvent
 
-_EVENTS: Final = 200
+MOST_EVENTS: Final = 10_000
+"""Events of a run that its outline has."""
+
+_ROWS: Final = 500
+_DIGITS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """One run with its events in order."""
+    """One run with a stretch of its outline, and one of its events. Some addresses may be empty."""
 
     run: Run
-    events: list[EventView]
-    duration: str
-    """From the beginning of the first event to the end of the last one shown."""
-    next_url: str | None
-    """The page of the events after these."""
-    first_page: bool
+    rows: list[Row]
+    rows_url: str
+    """The page with the rows after these."""
+    first_rows_url: str
+    """The page with the first rows, where these are others."""
+    chosen: str
+    """The id of the event that is shown in full."""
+    as_tree: bool
+    left_out: int
+    """Events beyond those that an outline has."""
+    detail: Detail
+    older_url: str
+    """The run that began before."""
+    newer_url: str
+    """The run that began after."""
+    live_url: str
+    """Where the page hears of new events, while there may be such."""
+    events_url: str
+    """The list of all events of the run."""
 
 
 def run(visit: Visit) -> Response:
-    """Show one run and its events in order."""
-    store, project, state = visit.services.store, visit.project, visit.state
+    """Show one run: its outline, and an event in full; to htmx the event alone if it asks so."""
+    store, project_id, state = visit.services.store, visit.project.id, visit.state
     run_id = visit.request.path_params["run_id"] or state["id"]
-    found = run_by_id(store, project.id, run_id)
+    found = run_by_id(store, project_id, run_id)
     if found is None:
         raise NotFoundError("There is no run of this id in the project.")
-    where = Filter(project_id=project.id, run_id=run_id)
-    cursor = state["cursor"] or None
-    page = page_of_events(store, where, limit=_EVENTS, cursor=cursor, sort_order="asc")
-    views, span = event_views(page.events, found.started_at)
+    outline = outline_of_run(store, project_id, found, limit=MOST_EVENTS)
+    chosen = state["event"] or _worth_a_look(outline)
+    detail = detail_of(visit, chosen, _before(outline, chosen))
+    if visit.request.headers.get("hx-target") == "detail":
+        return visit.render("parts/detail.html", detail)
+    as_tree = state["view"] != "time"
+    rows = rows_of_run(outline, as_tree=as_tree)
+    begin = int(state["rows"]) if state["rows"].isdecimal() and len(state["rows"]) <= _DIGITS else 0
+    end = begin + _ROWS
+    beside = neighbours_of_run(store, project_id, found)
     context = RunPage(
         run=found,
-        events=views,
-        duration=show.milliseconds(span.total_seconds() * 1_000),
-        next_url=state.url(cursor=page.next_cursor) if page.next_cursor else None,
-        first_page=not cursor,
+        rows=rows[begin:end],
+        rows_url=state.url(rows=str(end)) if end < len(rows) else "",
+        first_rows_url=state.url(rows=None) if begin else "",
+        chosen=chosen,
+        as_tree=as_tree,
+        left_out=found.events - len(outline),
+        detail=detail,
+        older_url=run_url(project_id, beside.older) if beside.older is not None else "",
+        newer_url=run_url(project_id, beside.newer) if beside.newer is not None else "",
+        live_url=live_url(project_id, run_id) if goes_on(visit, found) else "",
+        events_url=project_url(project_id, "/events", run=run_id, range="all"),
     )
     return visit.render("run.html", context)
 
 
-PAGES: Final = (Page("/runs/{run_id:path}", run, default_range="all", more=("id",)),)
+def _worth_a_look(outline: Sequence[OutlineEvent]) -> str:
+    """Return the event to show first: one that failed, else a call, else any."""
+
+    def worth(event: OutlineEvent) -> tuple[bool, bool]:
+        failed = event.event_type == "error" or event.status in ("error", "timeout")
+        return failed, event.event_type == "prompt_call"
+
+    return max(outline, key=worth).event_id
+
+
+def _before(outline: Sequence[OutlineEvent], chosen: str) -> str:
+    """Return the last event of the same type before one, or an empty text."""
+    kinds: dict[str, str] = {}
+    for event in outline:
+        if event.event_id == chosen:
+            return kinds.get(event.event_type, "")
+        kinds[event.event_type] = event.event_id
+    return ""
+
+
+PAGES: Final = (
+    Page("/runs/{run_id:path}", run, default_range="all", more=("view", "rows", *NAMES)),
+)

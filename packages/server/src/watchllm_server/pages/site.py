@@ -32,6 +32,7 @@ from watchllm_server.errors import MetadataUnavailableError, Problem, StoreError
 from watchllm_server.pages import format as show
 from watchllm_server.pages.assets import Assets, takes_gzip
 from watchllm_server.pages.filters import RANGES, Range, State, read_state
+from watchllm_server.pages.words import visible
 from watchllm_server.query.cursor import CursorError
 
 if TYPE_CHECKING:
@@ -149,11 +150,12 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= show.FILTERS
+        self._templates.filters |= show.FILTERS | {"visible": visible}
         self._templates.globals |= {
             "asset": self.assets.address,
             "project_url": project_url,
             "run_url": run_url,
+            "event_url": event_url,
             "ranges_of": lambda lists: [
                 each for each in RANGES.items() if lists or each[0] != "all"
             ],
@@ -282,17 +284,28 @@ class Site:
         return visitor
 
 
-def project_url(project_id: str, path: str) -> str:
-    """Return the address of a project's page."""
-    return f"/projects/{quote(project_id, safe='')}{path}"
+def project_url(project_id: str, path: str, **query: str) -> str:
+    """Return the address of a project's page; what is empty is left out of its query."""
+    given = {name: _bytes(text) for name, text in query.items() if text}
+    address = f"/projects/{quote(project_id, safe='')}{path}"
+    return f"{address}?{urlencode(given)}" if given else address
 
 
-def run_url(project_id: str, run_id: str) -> str:
+def run_url(project_id: str, run_id: str, *, below: str = "/runs", **query: str) -> str:
     """Return the address of the page of one run; a run's id may be any text."""
-    text = quote(run_id.encode("utf-8", "replace"), safe="")
     # A browser takes the segments . and .. out of an address, percent-encoded or not.
-    segment = f"?id={text}" if text in {".", ".."} else text
-    return project_url(project_id, f"/runs/{segment}")
+    if run_id in {"", ".", ".."}:
+        return project_url(project_id, f"{below}/", id=run_id, **query)
+    return project_url(project_id, f"{below}/{quote(_bytes(run_id), safe='')}", **query)
+
+
+def event_url(project_id: str, event_id: str) -> str:
+    """Return the address of the page of one event, whose id may be any text."""
+    return run_url(project_id, event_id, below="/events")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
 
 
 async def read_form(request: Request, *, most: int) -> dict[str, str]:

@@ -22,10 +22,16 @@ if TYPE_CHECKING:
 SortBy = Literal["timestamp", "latency_ms", "cost"]
 SortOrder = Literal["asc", "desc"]
 
-_COLUMNS = (
+_SHORT_COLUMNS = (
     "project_id, event_id, run_id, event_type, toUnixTimestamp64Micro(ts), env, tags, user_id, "
-    "release, model, status, latency_ms, tokens_input, tokens_output, cost, prompt, response, "
-    "attributes"
+    "release, model, status, latency_ms, tokens_input, tokens_output, cost"
+)
+_COLUMNS = f"{_SHORT_COLUMNS}, prompt, response, attributes"
+_NAMES = ("step_name", "assertion_name", "alert_type", "detection_method", "name")
+_NAMED = ", ".join(f"'{name}', JSONExtractString(attributes, '{name}')" for name in _NAMES)
+_BRIEF_COLUMNS = (
+    f"{_SHORT_COLUMNS}, prompt_head, response_head, toJSONString(mapFilter((name, text) -> text != "
+    f"'', map({_NAMED}, 'error_type', toString(error_type), 'error_message', error_message)))"
 )
 # An unknown value sorts below every known one. Costs compare as decimals, times as microseconds.
 _KEYS: Mapping[SortBy, str] = {
@@ -120,9 +126,12 @@ def page_of_events(
     cursor: str | None = None,
     sort_by: SortBy = "timestamp",
     sort_order: SortOrder = "desc",
+    brief: bool = False,
 ) -> EventPage:
     """Return the events that match, a page at a time and without a count.
 
+    With `brief`, prompt and response are their first 200 characters, and of all other fields there
+    are the event's name and, as `error_type` and `error_message`, the beginning of its error.
     Raises CursorError when the cursor belongs to another order.
     """
     place = _Place.read(cursor, sort_by, sort_order)
@@ -132,7 +141,7 @@ def page_of_events(
         "events_page",
         {**where.parameters(), **place.parameters, "limit": limit + 1},
         {
-            "columns": _COLUMNS,
+            "columns": _BRIEF_COLUMNS if brief else _COLUMNS,
             "key": _KEYS[sort_by],
             "condition": where.condition(),
             "after": place.condition,
