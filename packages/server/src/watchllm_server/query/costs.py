@@ -30,7 +30,6 @@ _KEYS: Final[Mapping[CostBy | None, str]] = {
     "env": "env",
     "template": "template",
 }
-_ROLLED_UP: Final = frozenset({None, "model", "release", "env"})
 _MOST: Final = 10_000
 _BY_COST: Final = "toFloat64(ifNull(cost_exact, 0)) + ifNull(cost_weighed, 0)"
 
@@ -69,7 +68,7 @@ def costs(
     counted from 1970. `among` narrows to values of `by`. A call counts in each of its tags.
     `only_unpriced` returns those with calls of unknown price, the most of them first.
     """
-    span = span_of(where, width, by_hour={by, across} <= _ROLLED_UP)
+    span = span_of(where, width, by=[by, across])
     parameters: dict[str, Value] = {**where.parameters(), **span.parameters, "limit": limit}
     chosen = chosen_keys = "1"
     if among is not None:

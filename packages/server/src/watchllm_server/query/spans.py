@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from watchllm_server.events import EPOCH
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from watchllm_server.query.filter import Filter
     from watchllm_server.store.base import Value
 
@@ -20,6 +22,20 @@ _BY_TIME: Final = (
     "ts >= fromUnixTimestamp64Micro({from_us:Int64}, 'UTC') "
     "AND ts < fromUnixTimestamp64Micro({until_us:Int64}, 'UTC')"
 )
+# What the projections by_hour and by_tags keep apart.
+_KEPT: Final = (frozenset({"model", "release", "env"}), frozenset({"tag", "env"}))
+# What a condition of a filter asks for; those on the type and the status are kept by all.
+_NARROWED: Final[Mapping[str, str]] = {
+    "run_id": "run",
+    "user_id": "user",
+    "models": "model",
+    "tags": "tag",
+    "env": "env",
+    "release": "release",
+    "least_cost": "cost",
+    "least_ms": "latency",
+    "text": "text",
+}
 
 
 class Span(NamedTuple):
@@ -30,15 +46,18 @@ class Span(NamedTuple):
     parameters: dict[str, Value]
 
 
-def span_of(where: Filter, width: timedelta | None = None, *, by_hour: bool) -> Span:
+def span_of(
+    where: Filter, width: timedelta | None = None, *, by: Collection[str | None] = ()
+) -> Span:
     """Return where a question looks; in buckets that are `width` long, counted from 1970.
 
-    `by_hour` says that what is asked for is among what the sums by the hour keep. They answer then
-    if the filter asks for no more and all is of whole hours.
+    `by` names what events are told apart by. Sums by the hour answer if one of them keeps all of
+    that and what the filter narrows by, and if all is of whole hours.
     """
+    wanted = {name for name in by if name}
+    wanted |= {name for field, name in _NARROWED.items() if getattr(where, field)}
     by_hour = (
-        by_hour
-        and not (where.run_id or where.user_id or where.tags or where.text)
+        any(wanted <= kept for kept in _KEPT)
         and all(not (at - EPOCH) % _HOUR for at in (where.date_from, where.until))
         and (width is None or not width % _HOUR)
     )

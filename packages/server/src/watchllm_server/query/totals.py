@@ -36,7 +36,6 @@ _KEYS: Final[Mapping[GroupBy | None, str]] = {
     "env": "env",
 }
 _TAG: Final = "arrayJoin(emptyArrayToSingle({}))"
-_ROLLED_UP: Final = frozenset({None, "model", "release", "env"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +228,7 @@ class _Ask:
     def _query(self, name: str, width: timedelta | None, parameters: Mapping[str, Value]) -> Any:
         where = self._where
         key, by_tag = _KEYS[self._group_by], self._group_by == "tag"
-        span = span_of(where, width, by_hour=self._group_by in _ROLLED_UP)
+        span = span_of(where, width, by=[self._group_by])
         return self._store.query(
             name,
             {**parameters, **span.parameters},
