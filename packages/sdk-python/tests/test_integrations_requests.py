@@ -117,10 +117,16 @@ def test_a_user_function_may_know_nobody() -> None:
     assert run_of(Requests(lambda _: None)).user_id is None
 
 
-def test_a_user_that_is_no_function_is_refused_at_once() -> None:
+async def user_of(_: Any) -> str:
+    """Tell a user, but later."""
+    return "ada"
+
+
+@pytest.mark.parametrize("user", ["ada", user_of])
+def test_a_user_that_is_no_function_is_refused_at_once(user: Any) -> None:
     """A mistake is told when the app is made, not at a request."""
-    with pytest.raises(ConfigurationError, match=r"`user` must be a function .* got 'ada'"):
-        Requests("ada")  # type: ignore[arg-type] # the mistake
+    with pytest.raises(ConfigurationError, match=r"`user` must be a function, .* got .*"):
+        Requests(user)
 
 
 def test_a_failure_of_ours_leaves_the_request_where_it_was(

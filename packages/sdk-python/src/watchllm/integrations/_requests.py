@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from inspect import iscoroutinefunction
 
 from watchllm._context import Inside, Trace, current_run
 from watchllm._log import Problems
@@ -59,11 +60,12 @@ def user_id_of(user: User | None, request: Any) -> str | None:
 
 
 def checked(user: User | None) -> User | None:
-    """Return the function that tells the user; raises ConfigurationError if it is none."""
-    if user is None or callable(user):
+    """Return the function that tells the user; raises ConfigurationError if it cannot."""
+    if user is None or (callable(user) and not iscoroutinefunction(user)):
         return user
     raise ConfigurationError(
-        f"`user` must be a function that takes a request and returns a user id, got {user!r}."
+        "`user` must be a function, not a coroutine's, that takes a request and returns a user id,"
+        f" got {user!r}."
     )
 
 

@@ -13,7 +13,7 @@ try:
     from celery.signals import before_task_publish, task_postrun, task_prerun
 except ImportError as missing:
     raise ImportError(
-        "watchllm.integrations.celery needs Celery 5 or newer: pip install 'celery>=5'"
+        "watchllm.integrations.celery needs Celery 5.2 or newer: pip install 'celery>=5.2'"
     ) from missing
 
 TYPE_CHECKING = False
@@ -70,7 +70,7 @@ def _before_run(task_id: str = "", task: Any = None, **_: Any) -> None:
         request,
         _OPEN,
         Task(
-            (request.headers or {}).get(KEY),
+            getattr(request, KEY, None),
             task_id,
             _Options.client,
             _Options.flush_seconds,
