@@ -9,6 +9,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from watchllm._cli import OF_THE_SERVER
+from watchllm_server.cli import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 SDK = ROOT / "packages" / "sdk-python" / "src" / "watchllm"
@@ -141,3 +143,8 @@ def test_make_runs_what_nox_runs() -> None:
 
     named = {name.partition("-3.")[0] for names in lists for name in names.split()}
     assert named == set(re.findall(r"[\w-]+", by_default))
+
+
+def test_the_sdk_knows_the_commands_of_the_server() -> None:
+    """Without the server installed, each of its commands is told to be the server's."""
+    assert set(COMMANDS) == OF_THE_SERVER

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import ExitStack, contextmanager
+import threading
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -303,6 +305,42 @@ def test_a_wrong_key_and_a_server_that_is_away_are_told(world: World) -> None:
     assert "http://127.0.0.1:1/v1 cannot be reached" in away
     assert "scope" in unable
     assert "--base-url must be" in nowhere
+
+
+class Odd(BaseHTTPRequestHandler):
+    """Answer what WatchLLM never does."""
+
+    bodies: ClassVar = {
+        "/v1/runs": b"<html>Welcome</html>",
+        "/v1/cache/stats": b'{"entries": "' + b"x" * 20_000_000 + b'"}',
+        "/v1/analytics/errors": json.dumps({f"{n}": "x" for n in range(20_000)}).encode(),
+    }
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with suppress(ConnectionError):  # nobody reads more than there may be
+            self.wfile.write(self.bodies[self.path.partition("?")[0]])
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
+        """Say nothing."""
+
+
+def test_an_answer_that_is_none_or_too_large_is_told() -> None:
+    """Another program's answer is said to be one, and what cannot be shown is not."""
+    with HTTPServer(("127.0.0.1", 0), Odd) as odd:
+        thread = threading.Thread(target=odd.serve_forever, args=(0.05,))
+        thread.start()
+        with assistant_with(f"http://127.0.0.1:{odd.server_port}/v1", "wllm_any") as asking:
+            foreign, large, wide = (
+                asking.error(tool) for tool in ("list_runs", "get_cache_stats", "list_errors")
+            )
+        odd.shutdown()
+        thread.join()
+
+    assert "does not answer as WatchLLM does" in foreign
+    assert large == wide
+    assert "Ask for fewer rows with `limit`" in large
 
 
 def test_the_command_needs_a_key(

@@ -26,7 +26,10 @@ GROUP = "watchllm.commands"
 OK, FAILED, WRONG_USE = 0, 1, 2
 # What the server package adds, to say where a command comes from while it is not installed.
 OF_THE_SERVER = frozenset(
-    {"serve", "demo", "projects", "keys", "erase", "backup", "restore", "doctor"}
+    (
+        *("serve", "demo", "projects", "keys", "erase", "backup", "restore", "doctor"),
+        *("providers", "prices", "limits", "models", "cache", "export", "import", "mcp"),
+    )
 )
 
 
