@@ -14,15 +14,17 @@ from reading import ATTACKS, show_page
 from starlette.testclient import TestClient
 from watchllm_server.app import create_app
 from watchllm_server.cache.entry import Entry
+from watchllm_server.cache.judgements import Decision
 from watchllm_server.cache.store import CacheStore
 from watchllm_server.clock import SystemClock
 from watchllm_server.secrets import Secret
 from watchllm_server.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from watchllm_server.gateway.service import GatewayParts
     from watchllm_server.metadata import Metadata
     from watchllm_server.store.base import EventStore
 
@@ -40,11 +42,16 @@ def kept(tmp_path: Path) -> Iterator[CacheStore]:
 
 
 @pytest.fixture
+def gateway(tmp_path: Path, metadata: Metadata, kept: CacheStore) -> GatewayParts:
+    """Return the parts of a gateway whose cache is `kept`."""
+    return parts_of(tmp_path, metadata, kept)
+
+
+@pytest.fixture
 def account(
-    account: Account, store: EventStore, metadata: Metadata, kept: CacheStore, tmp_path: Path
+    account: Account, store: EventStore, metadata: Metadata, gateway: GatewayParts
 ) -> Iterator[Account]:
-    """Return the account on a server with a gateway whose cache is `kept`."""
-    gateway = parts_of(tmp_path, metadata, kept)
+    """Return the account on a server with that gateway."""
     app = create_app(load_settings({}), store=store, metadata=metadata, gateway=gateway)
     with TestClient(
         app,
@@ -152,6 +159,73 @@ def test_a_form_that_says_too_little_forgets_nothing(
     assert answer.status_code == 400
     assert text in answer.text
     assert kept.stats(account.project).entries == 1
+
+
+def given_out(account: Account, gateway: GatewayParts, event_id: str) -> None:
+    """Take down that the answer of `e-a` was given out to an event for another wording."""
+    groups = (f"scope:{account.project}:0", f"project:{account.project}")
+    decision = Decision(
+        b"key", "e-a", groups, "serve", 0.01, True, 0.98, 0.99, 0.97, groups[1], (), 0.9, None,
+        0.5, NOW.timestamp(),
+    )  # fmt: skip
+    portal = account.client.portal
+    assert portal is not None
+    portal.call(gateway.semantic.decide, account.project, event_id, decision)
+    told = {"saved_usd": 0.5, "hit": {"event_id": "e-a", "confidence": 0.98}}
+    account.send(cached("HIT-SEMANTIC", told, event_id=event_id))
+
+
+@pytest.mark.parametrize(("answer", "left"), [("right", 1), ("wrong", 0)])
+def test_a_hit_can_be_called_right_or_wrong(
+    account: Account, kept: CacheStore, gateway: GatewayParts, answer: str, left: int
+) -> None:
+    """A click says whether a hit was right; a wrong answer is forgotten, and both are counted."""
+    put(kept, account.project, "a")
+    given_out(account, gateway, "asked")
+    before = show_page(account, f"/projects/{account.project}/cache")
+
+    path = f"/projects/{account.project}/cache/feedback"
+    said = submit(account.client, path, event_id="asked", answer=answer)
+
+    assert "The answer that was given out is" in before.text
+    assert "Nothing was compared yet" in before.text
+    assert f"Noted: {answer}." in said.text
+    assert ("The answer was forgotten." in said.text) == (answer == "wrong")
+    assert kept.stats(account.project).entries == left
+    after = show_page(account, f"/projects/{account.project}/cache")
+    right, wrong = (int(answer == each) for each in ("right", "wrong"))
+    assert f"People have called {right} answers right and {wrong} wrong." in after.text
+    assert "Confidence from" in after.text
+
+
+@pytest.mark.parametrize(
+    ("event_id", "answer", "status"), [("other", "right", 404), ("asked", "perhaps", 400)]
+)
+def test_only_a_hit_can_be_judged(
+    account: Account, gateway: GatewayParts, event_id: str, answer: str, status: int
+) -> None:
+    """What is no hit, and what is neither right nor wrong, is told and not counted."""
+    given_out(account, gateway, "asked")
+
+    path = f"/projects/{account.project}/cache/feedback"
+    refused = submit(account.client, path, event_id=event_id, answer=answer)
+
+    assert refused.status_code == status
+    page = show_page(account, f"/projects/{account.project}/cache")
+    assert "People have called 0 answers right and 0 wrong." in page.text
+
+
+def test_a_hit_of_another_project_cannot_be_judged(
+    new_account: Callable[[], Account], account: Account, gateway: GatewayParts
+) -> None:
+    """A project's page takes no word for what was given out in another."""
+    given_out(account, gateway, "asked")
+    other = new_account()
+
+    path = f"/projects/{other.project}/cache/feedback"
+    refused = submit(account.client, path, event_id="asked", answer="wrong")
+
+    assert refused.status_code == 404
 
 
 def test_an_empty_page_says_how_to_use_the_gateway(account: Account) -> None:

@@ -143,6 +143,7 @@ def create_app(
                 provider_keys=provider_keys,
                 cache=gateway.cache if gateway else None,
                 rules=gateway.rules if gateway else None,
+                semantic=gateway.semantic if gateway else None,
                 limiter=gateway.limiter if gateway else None,
             )
         ),

@@ -21,7 +21,9 @@ class Group(NamedTuple):
     """What is known of a group of requests, for those who ask why something was served or not.
 
     `error` is that of what would be served at the threshold; while nothing would be, of all that
-    was compared. `reported` is the highest confidence of a hit that was reported as wrong.
+    was compared. `reported` is the highest confidence of a hit that was reported as wrong. `curve`
+    has each level, the strictest first: the confidence from which on it counts, how many were wrong
+    and how many compared, in sums of weights.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Group(NamedTuple):
     error: Estimate
     reported: float
     restarts: int
+    curve: tuple[tuple[float, float, float], ...]
 
 
 class Evidence:
@@ -89,7 +92,8 @@ class Evidence:
         threshold = group.threshold()
         level = next((each for each in group.levels if each.least == threshold), group.levels[-1])
         error = estimate(level.wrong, level.wrong + level.right)
-        return Group(name, threshold, error, group.floor, group.restarts)
+        curve = tuple((each.least, each.wrong, each.wrong + each.right) for each in group.levels)
+        return Group(name, threshold, error, group.floor, group.restarts, curve)
 
 
 def _feed(calibration: Calibration, name: str, judged: Judged) -> None:

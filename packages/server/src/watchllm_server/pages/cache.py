@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 from watchllm_server.cache.entry import Chosen
 from watchllm_server.errors import Problem, invalid_query
 from watchllm_server.events import parse_timestamp
+from watchllm_server.pages.cache_evidence import evidence_of, take_feedback
 from watchllm_server.pages.charts import Chart, Line, number
 from watchllm_server.pages.site import Page, Visit
 from watchllm_server.query.cached import (
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from watchllm_server.cache.disk import Sums
+    from watchllm_server.pages.cache_evidence import Evidence
     from watchllm_server.query.cached import Match
 
 _MATCHES: Final = 20
@@ -66,13 +68,25 @@ class CachePage:
     """None on a server without a gateway, or while the file cannot be read."""
     entries: list[KeptAnswer]
     """The newest ones."""
-    forgotten: int | None
-    """How many answers were forgotten just now."""
+    evidence: Evidence | None
+    """What is known of hits by meaning; None on a server without a gateway."""
+    notice: str
+    """What a form has done just now; empty without one."""
 
 
 def cache(visit: Visit) -> Response:
     """Show the cache."""
-    return _cache(visit, None)
+    return _cache(visit)
+
+
+def feedback(visit: Visit) -> Response:
+    """Take a person's word for an answer that was given out for another wording."""
+    try:
+        count = take_feedback(visit)
+    except sqlite3.Error:
+        raise _unavailable() from None
+    said = f"Noted: {visit.form['answer']}."
+    return _cache(visit, f"{said} The answer was forgotten." if count else said)
 
 
 def invalidate(visit: Visit) -> Response:
@@ -94,12 +108,16 @@ def invalidate(visit: Visit) -> Response:
     try:
         count = kept.invalidate(visit.project.id, chosen)
     except sqlite3.Error:
-        message = "The cache cannot use its file now. Try again in a moment."
-        raise Problem(503, "cache_unavailable", message) from None
-    return _cache(visit, count)
+        raise _unavailable() from None
+    return _cache(visit, f"{count:,} answers were forgotten. None of them is given out any more.")
 
 
-def _cache(visit: Visit, forgotten: int | None) -> Response:
+def _unavailable() -> Problem:
+    message = "The cache cannot use its file now. Try again in a moment."
+    return Problem(503, "cache_unavailable", message)
+
+
+def _cache(visit: Visit, notice: str = "") -> Response:
     store, state = visit.services.store, visit.state
     where, which = state.filter(visit.project.id), _which(visit)
     found = cache_totals(store, where, width=state.stretches.width)
@@ -113,7 +131,8 @@ def _cache(visit: Visit, forgotten: int | None) -> Response:
         matches=matches(store, where, limit=_MATCHES, which=which),
         sums=sums,
         entries=entries,
-        forgotten=forgotten,
+        evidence=evidence_of(visit),
+        notice=notice,
     )
     return visit.render("cache.html", context)
 
@@ -192,5 +211,6 @@ def _moment(seconds: float) -> datetime:
 _PATH: Final = "/cache"
 PAGES: Final = (
     Page(_PATH, cache, name="Cache", key="h", place=6, default_range="30d", more=("which",)),
+    Page(f"{_PATH}/feedback", feedback, method="POST", default_range="30d", more=("which",)),
     Page(f"{_PATH}/invalidate", invalidate, method="POST", default_range="30d", more=("which",)),
 )

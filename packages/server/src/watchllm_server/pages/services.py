@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from watchllm_server.access import Access
     from watchllm_server.auth import Keyring
     from watchllm_server.cache.rules import Rules
+    from watchllm_server.cache.semantic import Semantic
     from watchllm_server.cache.store import CacheStore
     from watchllm_server.clock import Clock
     from watchllm_server.credentials import ProjectKeys
@@ -39,4 +40,5 @@ class Services:
     provider_keys: ProjectKeys | None = None
     cache: CacheStore | None = None
     rules: Rules | None = None
+    semantic: Semantic | None = None
     limiter: Limiter | None = None
