@@ -45,22 +45,25 @@ class Above:
     """A call as a library tells of it that makes it through another one.
 
     Where that other one is instrumented, its call is logged, once, in the run and at the place at
-    which this one would stand.
+    which this one would stand. A library that tells of an end some time after it names the `model`:
+    a call of another one is not below. `owner` is who holds it.
     """
 
-    __slots__ = ("_logged_below", "_over", "run")
+    __slots__ = ("_logged_below", "_over", "model", "owner", "run")
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, owner: object) -> None:
         self.run = run
+        self.owner = owner
+        self.model: str | None = None
         self._logged_below = self._over = False
 
     def watch(self) -> None:
         """Look out for the call below, from here on in this context."""
         _above.set(self)
 
-    def below(self) -> Run | None:
+    def below(self, model: Any) -> Run | None:
         """Return the run for a call below: for the first one before this is over, else None."""
-        if self._over or self._logged_below:
+        if self._over or self._logged_below or self.model not in (None, model):
             return None
         self._logged_below = True
         return self.run
@@ -74,10 +77,13 @@ class Above:
 _above: ContextVar[Above | None] = ContextVar("watchllm_above", default=None)
 
 
-def _run_of_a_call() -> Run:
+def run_above(model: Any, owner: object = None) -> Run | None:
+    """Return the run for a call that is made now below another one, None if it is below none.
+
+    A call of the same owner is not above: it may have ended, and not been told of yet.
+    """
     above = _above.get()
-    run = above.below() if above is not None else None
-    return run or current_run() or Run(new_run_id())
+    return None if above is None or above.owner is owner else above.below(model)
 
 
 class Call:
@@ -100,7 +106,7 @@ class Call:
         self._ended = False
         self._api = api
         self._model = body.get("model")
-        self._run = _run_of_a_call()
+        self._run = run_above(self._model) or current_run() or Run(new_run_id())
         self._metadata: dict[str, Any] = {
             "operation": api.operation,
             "provider": provider or api.provider,
@@ -114,7 +120,7 @@ class Call:
         try:
             # Now, for the app may change its messages while it reads a stream.
             self._prompt = api.prompt(body)
-            self._metadata["tools"] = [_name_of(tool) for tool in body.get("tools") or ()]
+            self._metadata["tools"] = [tool_name(tool) for tool in body.get("tools") or ()]
         except Exception as failure:
             self.fault(failure)
         if body.get("stream"):
@@ -217,6 +223,7 @@ class Call:
         )
 
 
-def _name_of(tool: Any) -> str:
+def tool_name(tool: Any) -> str:
+    """Return the name of a tool that a request offers."""
     inner = tool.get("function") or tool
     return str(inner.get("name") or tool.get("type"))

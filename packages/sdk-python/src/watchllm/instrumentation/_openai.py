@@ -177,6 +177,8 @@ def _read_item(answer: Answer, choice: Choice, number: int, item: Any) -> None:
 
 
 CHAT = _Chat()
+COMPLETIONS = _Completions()
+EMBEDDINGS = _Embeddings()
 RESPONSES = _Responses()
 LIBRARY = Library(
     clients=("OpenAI", "AsyncOpenAI"),
@@ -187,8 +189,8 @@ LIBRARY = Library(
     ),
     apis={
         "/chat/completions": CHAT,
-        "/completions": _Completions(),
-        "/embeddings": _Embeddings(),
+        "/completions": COMPLETIONS,
+        "/embeddings": EMBEDDINGS,
         "/responses": RESPONSES,
     },
     # As the server's price lists name them.

@@ -56,8 +56,10 @@ class Open(Above):
 
     __slots__ = ("details", "event_id", "first", "hidden", "inputs", "name", "started")
 
-    def __init__(self, name: str, run: Run, inputs: Any, details: dict[str, Any]) -> None:
-        super().__init__(run)
+    def __init__(
+        self, name: str, run: Run, inputs: Any, details: dict[str, Any], owner: object
+    ) -> None:
+        super().__init__(run, owner)
         self.name = name
         self.inputs = inputs
         self.details = details
@@ -103,7 +105,8 @@ class Tree:
         new_run: str,
     ) -> Open:
         """Note that something has begun, below `parent`; `new_run` is the run that it may begin."""
-        opened = Open(name, self._run(self._open.get(parent), new_run), inputs, details or {})
+        run = self._run(self._open.get(parent), new_run)
+        opened = Open(name, run, inputs, details or {}, self)
         if len(self._open) >= MOST_OPEN:
             self._open.pop(next(iter(self._open)), None)
         self._open[key] = opened
@@ -149,7 +152,8 @@ class Tree:
     def end_call(self, key: Any, answer: dict[str, Any], error: Failure = None) -> None:
         """Log a call of a model, unless it is logged below, or not open.
 
-        `answer` has the fields of the event; its `metadata` is put to the details.
+        `answer` has the fields of the event, with `latency_ms` where the library knows it better;
+        its `metadata` is put to the details.
         """
         opened = self._open.pop(key, None)
         if opened is None or not opened.finish():
@@ -167,11 +171,10 @@ class Tree:
                 event_id=opened.event_id,
                 prompt=opened.inputs,
                 model=model,
-                latency_ms=opened.latency_ms(),
                 status=_status(error),
                 error=error,
                 response_metadata={name: value for name, value in metadata.items() if value},
-                **answer,
+                **{"latency_ms": opened.latency_ms(), **answer},
             ),
         )
 
