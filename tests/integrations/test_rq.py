@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from conftest import Program
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning:rq",  # RQ 1.16 warns of itself
+    "ignore:unclosed event loop:ResourceWarning",  # which it leaves behind
+)
 tries: list[int] = []
 
 

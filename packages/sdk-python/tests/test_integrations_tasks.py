@@ -141,6 +141,16 @@ def test_a_task_does_not_wait_beyond_its_time_limit(make_app: Callable[..., App]
     assert app.transport.events == []
 
 
+def test_a_limit_that_is_no_number_is_none(app: App) -> None:
+    """A message may tell any limit: the task's own bound holds then."""
+    task = begin(app, limit="soon")
+    log_call(app.client)
+
+    task.end()
+
+    assert len(app.transport.events) == 1
+
+
 def test_a_failure_of_ours_leaves_the_task_where_it_was(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -50,7 +50,8 @@ class Task:
     """One task, from when it begins to when what it has logged is sent. Nothing of it raises.
 
     It is in the run that its message carries, else in the one around, else in one of its own that
-    is named by the task's id. `limit` are the seconds after which its queue ends it by force.
+    is named by the task's id. `limit` are the seconds after which its queue ends it by force, if it
+    is a number.
     """
 
     def __init__(
@@ -59,11 +60,11 @@ class Task:
         task_id: str,
         client: WatchLLMClient | None,
         flush_seconds: float,
-        limit: float | None,
+        limit: Any,
     ) -> None:
         self._client = client
         self._flush_seconds = flush_seconds
-        self._limit = limit
+        self._limit = limit if isinstance(limit, (int, float)) else None
         self._started = CLOCK.monotonic()
         self._inside = Inside(_run(message, task_id))
         # Who waits already would wait at the end of every task while the collector is away.
