@@ -13,15 +13,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import CDPSession, Page
 
 OUTPUT = Path(__file__).parent / "output"
-BATCH = 500
-
-
-def send(server: Server, events: list[dict[str, Any]], key: str | None = None) -> None:
-    """Send events in batches; each must be taken whole."""
-    for start in range(0, len(events), BATCH):
-        body = json.dumps({"events": events[start : start + BATCH]}).encode()
-        status, answer = server.post("/v1/events/batch", body, key=key)
-        assert (status, json.loads(answer)["total_errors"]) == (200, 0), answer
 
 
 def administer(server: Server, path: str, **body: Any) -> dict[str, Any]:

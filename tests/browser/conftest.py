@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browsing import OUTPUT, Tab, send
+from browsing import OUTPUT, Tab
 from playwright.sync_api import sync_playwright
-from watchllm_server.demo.history import history
+from watchllm_server.demo.history import history, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ FLAGS = [
 def shop(serving: Callable[..., AbstractContextManager[Server]]) -> Iterator[Server]:
     """Run a server whose project holds a month of events, the last of this hour."""
     with serving() as server:
-        send(server, list(history(datetime.now(UTC))))
+        send(server.url, server.key, history(datetime.now(UTC)))
         yield server
 
 

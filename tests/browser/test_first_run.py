@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from browsing import administer, send
+from browsing import administer
 from playwright.sync_api import expect
+from watchllm_server.demo.history import send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ def test_the_page_lights_up_when_the_first_event_arrives(
         "event_id": "first", "event_type": "error", "run_id": "first-run", "env": "production",
         "timestamp": "2026-11-24T09:30:00.000Z", "error": {"message": "It works."},
     }  # fmt: skip
-    send(shop, [event], key=key)
+    send(shop.url, key, [event])
 
     expect(page.get_by_text("An event has arrived.")).to_be_visible()
     page.get_by_role("link", name="Look at its run").click()

@@ -78,7 +78,7 @@ def test_once_shows_the_table_and_exits_0(tmp_path: Path) -> None:
 
 
 def test_it_serves_the_page_until_ctrl_c(tmp_path: Path) -> None:
-    """After the table the page is there; Ctrl-C ends the server and exits 0."""
+    """After the table an overview with a story is there; Ctrl-C ends the server and exits 0."""
     with subprocess.Popen(
         [*COMMAND, "--port", str(free_port())],
         env=environment(tmp_path),
@@ -87,7 +87,7 @@ def test_it_serves_the_page_until_ctrl_c(tmp_path: Path) -> None:
     ) as demo:
         try:
             assert demo.stdout is not None
-            address = next(line.strip() for line in demo.stdout if "/runs" in line)
+            address = next(line.strip() for line in demo.stdout if "/overview" in line)
             with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310 - loopback
                 page = answer.read().decode()
             demo.send_signal(signal.SIGINT)
@@ -97,7 +97,9 @@ def test_it_serves_the_page_until_ctrl_c(tmp_path: Path) -> None:
             demo.kill()
 
     assert exit_code == 0
-    assert "gpt-4o" in page
+    assert "Saved by cache" in page
+    assert "gpt-4o-mini" in page
+    assert "/projects/demo/runs" in rest
     assert "/projects/demo-gateway/runs" in rest
     assert "Ctrl-C" in rest
     assert refuses(port_in(address))

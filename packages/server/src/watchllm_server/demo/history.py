@@ -7,17 +7,21 @@ on some of its answers. The same moment and seed make the same events.
 
 from __future__ import annotations
 
+import itertools
+import json
 import random
+import urllib.request
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 DAYS: Final = 30
 
+_BATCH: Final = 500
 _DAY: Final = timedelta(days=1)
 _CLIENT: Final = {"sdk_version": "0.2.0", "platform": "linux", "hostname": "assistant-1"}
 _USERS: Final = (
@@ -83,6 +87,26 @@ def history(until: datetime, *, days: int = DAYS, seed: int = 7) -> Iterator[dic
             since = timedelta(minutes=chance.uniform(0, 59))
             moment = _Moment(begin + since, timedelta(hours=hour) - since)
             yield from _Run(chance, moment, f"{seed}-{hour}-{number}").events()
+
+
+def send(address: str, key: str, events: Iterable[dict[str, Any]]) -> int:
+    """Send events to a server in batches, and return how many it took.
+
+    Raises OSError when it cannot be reached or refuses, and ValueError when it rejects an event.
+    """
+    waiting, taken = iter(events), 0
+    while batch := list(itertools.islice(waiting, _BATCH)):
+        request = urllib.request.Request(  # noqa: S310 - the address is that of our own server
+            f"{address}/v1/events/batch",
+            json.dumps({"events": batch}).encode(),
+            {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - likewise
+            told = json.load(answer)
+        if told["total_errors"]:
+            raise ValueError(f"The server rejected events: {told['errors'][:3]}")
+        taken += len(batch)
+    return taken
 
 
 class _Run:

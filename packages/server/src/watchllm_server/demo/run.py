@@ -1,7 +1,8 @@
 """The flow of the demo: endpoint, server, programs, tables, and the pages to look at.
 
 The programs ask the endpoint through the server's gateway and log their calls with the SDK. Both
-record: each in a project of its own, so that no sum has a call twice.
+record: each in a project of its own, so that no sum has a call twice. A third project holds a month
+of made-up events, which the pages open on.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from watchllm_server.control import find
 from watchllm_server.demo.children import HOST, Child, child, free_port
 from watchllm_server.demo.endpoint import open_endpoint
 from watchllm_server.demo.errors import DemoError
+from watchllm_server.demo.history import history, send
 from watchllm_server.demo.programs import Outcome, Program, example_programs, run_program
 from watchllm_server.demo.recorded import Reader, missing, read_back
 from watchllm_server.demo.screen import Screen
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 PROJECT = "demo"
 GATEWAY_PROJECT = "demo-gateway"
+SHOP_PROJECT = "demo-shop"
 INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -102,8 +105,11 @@ class Demo:
             good = all_found and all_recorded and all(outcome.good for outcome in outcomes)
             exit_code = 0 if good else 1
             if not once:
-                pages = [f"{address}/projects/{each}/runs" for each in (PROJECT, GATEWAY_PROJECT)]
-                serve_on(server, lambda: self._screen.pages(*pages))
+                with self._screen.busy("Telling a month of a shop's assistant ..."):
+                    self._tell_shop(address)
+                overview = f"{address}/projects/{SHOP_PROJECT}/overview"
+                runs = [f"{address}/projects/{each}/runs" for each in (PROJECT, GATEWAY_PROJECT)]
+                serve_on(server, lambda: self._screen.pages(overview, *runs))
                 self._screen.ended("Ended.")
         return exit_code
 
@@ -125,18 +131,29 @@ class Demo:
         )
 
     def _open_gateway_project(self) -> str:
-        """Return a fresh key of the gateway's project, which an earlier demo may have made."""
+        return self._open_project(GATEWAY_PROJECT, "the demo's programs", ["gateway", "read"])
+
+    def _tell_shop(self, address: str) -> None:
+        """Fill a project with made-up events, for pages that have something to tell."""
+        key = self._open_project(SHOP_PROJECT, "the story", ["ingest"])
+        try:
+            send(address, key, history(datetime.now(UTC)))
+        except (OSError, ValueError) as error:
+            raise DemoError(f"The shop's events were not taken: {error}") from error
+
+    def _open_project(self, name: str, key_name: str, scopes: list[str]) -> str:
+        """Return a fresh key of a project, which an earlier demo may have made."""
         projects = "/v1/admin/projects"
         try:
             server = find(self._data_dir)
             found = server.ask("GET", projects, timeout=30)["projects"]
-            if all(project["id"] != GATEWAY_PROJECT for project in found):
-                new = {"id": GATEWAY_PROJECT, "name": GATEWAY_PROJECT}
-                server.ask("POST", projects, new, timeout=30)
-            key = {"name": "the demo's programs", "scopes": ["gateway", "read"]}
-            made = server.ask("POST", f"{projects}/{GATEWAY_PROJECT}/keys", key, timeout=30)
+            if all(project["id"] != name for project in found):
+                server.ask("POST", projects, {"id": name, "name": name}, timeout=30)
+            key = {"name": key_name, "scopes": scopes}
+            made = server.ask("POST", f"{projects}/{name}/keys", key, timeout=30)
         except ControlError as error:
-            raise DemoError(f"The gateway could not be set up: {error}", exit_code=2) from error
+            message = f"The project {name} could not be set up: {error}"
+            raise DemoError(message, exit_code=2) from error
         return str(made["secret"])
 
     def _run_programs(self, environment: Mapping[str, str]) -> list[Outcome]:

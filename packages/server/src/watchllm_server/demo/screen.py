@@ -108,9 +108,11 @@ class Screen:
         self._console.print()
         self.say(sentence, "bold red" if recorded < found.made else "bold green")
 
-    def pages(self, logged: str, gatewayed: str) -> None:
+    def pages(self, overview: str, logged: str, gatewayed: str) -> None:
         """Show the addresses to open, and how to end."""
         self._section("Look at it")
+        self.say(overview, "bold")
+        self.say("A month of a made-up shop. What was recorded just now is at:", "dim")
         self.say(logged, "bold")
         self.say(f"{gatewayed} (the gateway's)", "bold")
         self.say("The server keeps running until you press Ctrl-C.", "dim")
