@@ -53,12 +53,8 @@ INTENTS = {
     "manual": ("Where is the manual of {}?", "Where do I find the manual for {}?"),
 }
 THINGS = (
-    *("the kettle", "the toaster", "the blue lamp", "the red lamp", "the office chair"),
-    *("the garden chair", "the rain coat", "the winter coat", "the tent", "the sleeping bag"),
-    *("the bicycle", "the bicycle lock", "the headphones", "the small speaker", "the big speaker"),
-    *("the coffee grinder", "the bread knife", "the frying pan", "the desk", "the bookshelf"),
-    *("the vacuum cleaner", "the hair dryer", "the electric toothbrush", "the alarm clock"),
-    *("the camera", "the tripod", "the keyboard", "the mouse", "the printer", "the router"),
+    *("the kettle", "the blue lamp", "the red lamp", "the office chair", "the garden chair"),
+    *("the bicycle", "the bicycle lock", "the small speaker", "the big speaker", "the camera"),
 )
 DRESSES = (
     *("{}", "{}", "Hi, {}", "Hello! {}", "{} Thanks", "Please tell me: {}", "Quick question: {}"),
@@ -148,6 +144,11 @@ class Run:
             self.exact += cache != "MISS"
             self.missed += cache == "MISS"
 
+    def tell(self, sent: int, known: dict[str, Any]) -> None:
+        """Print how far it has come."""
+        counted = f"{known['compared']} compared, {known['different']} of them different"
+        print(f"{sent:6} sent: {counted}, {self.hits} hits, {self.wrong} wrong", flush=True)
+
     async def stats(self) -> dict[str, Any]:
         """Return what the server knows of its hits."""
         found: dict[str, Any] = (await self._client.get("/v1/cache/stats")).json()["semantic"]
@@ -176,6 +177,8 @@ async def run(port: int, upstream: int, requests: int, rate: float) -> None:
                 httpx2.patch(url, json=change).raise_for_status()
                 print(f"set to serve after {sent} requests: {known['groups'][:1]}", flush=True)
                 await asyncio.sleep(2)  # a running server heeds it within a second
+            if sent % 2_500 == 0:
+                told.tell(sent, known)
             waiting = iter(range(LOOKED))
 
             async def work(waiting: Any = waiting) -> None:

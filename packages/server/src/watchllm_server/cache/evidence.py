@@ -35,13 +35,15 @@ class Group(NamedTuple):
 
 
 class Evidence:
-    """Hold the newest comparisons of each project, by group. Not thread-safe.
+    """Hold the newest `kept` comparisons of each project, by group. Not thread-safe.
 
     What follows from them depends on the share of hits that may be wrong, and is worked out for
     each share that is asked for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = KEPT, calibrations: int = _CALIBRATIONS) -> None:
+        self._kept = kept
+        self._most = calibrations
         self._of_project: defaultdict[str, deque[Judged]] = defaultdict(deque)
         self._of_group: defaultdict[str, deque[Judged]] = defaultdict(deque)
         # By group, and by the share of hits that may be wrong.
@@ -50,7 +52,7 @@ class Evidence:
     def take(self, judged: Judged) -> None:
         """Take the next comparison."""
         kept = self._of_project[judged.groups[-1]]
-        if len(kept) >= KEPT:
+        if len(kept) >= self._kept:
             for name in kept.popleft().groups:
                 self._of_group[name].popleft()
                 if not self._of_group[name]:
@@ -78,7 +80,7 @@ class Evidence:
     def _calibration(self, name: str, rate: float) -> Calibration:
         by_rate = self._calibrations.setdefault(name, {})
         self._calibrations.move_to_end(name)
-        if len(self._calibrations) > _CALIBRATIONS:
+        if len(self._calibrations) > self._most:
             self._calibrations.popitem(last=False)
         found = by_rate.get(rate)
         if found is None:

@@ -98,10 +98,12 @@ class Total(NamedTuple):
 class Judgements:
     """Keep judgements on disk. Safe to use from any thread, one at a time; it waits for the disk.
 
-    See `open_file` for a file that is damaged.
+    Of each project, the newest `kept` comparisons and as many decisions stay. See `open_file` for a
+    file that is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kept: int = KEPT) -> None:
+        self._kept = kept
         self._lock = threading.Lock()
         self._disk = open_file(folder / FILE_NAME, _SCHEMA, _VERSION)
 
@@ -200,7 +202,7 @@ class Judgements:
         self._disk.execute(
             f"DELETE FROM {table} WHERE project = ? AND number <= (SELECT number FROM {table}"  # noqa: S608 - one of two names
             " WHERE project = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
-            (project, project, KEPT),
+            (project, project, self._kept),
         )
 
 
