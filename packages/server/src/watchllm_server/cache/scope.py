@@ -24,6 +24,8 @@ _FIELDS: Final = {
     "openai.responses": "input",
     "openai.completions": "prompt",
 }
+# What no embedder reads: its hash would take time for nothing.
+_LONGEST: Final = 8_000
 _BARE: Final = frozenset({"openai.responses", "openai.completions"})
 
 
@@ -47,14 +49,14 @@ def question_of(
     """Return the question of a request, or None where only an equal request has the same answer.
 
     All is given as to `request_key`, and counts like there. There is no question where the last
-    turn is not the user's or has no text, and where the answer does not depend on the request
-    alone. Raises RecursionError as `request_key` does.
+    turn is not the user's or has no text, or more than 8,000 characters of it, and where the answer
+    does not depend on the request alone. Raises RecursionError as `request_key` does.
     """
     found = _parted(shape, request)
     if found is None or not is_repeatable(request):
         return None
     text, rest = found
-    if not text.strip() or not _is_written(text):
+    if len(text) > _LONGEST or not text.strip() or not _is_written(text):
         return None
     key = request_key(
         project=project,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
@@ -18,7 +19,7 @@ from watchllm_server.cache.questions import Row
 from watchllm_server.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from watchllm_server.cache import judgements
     from watchllm_server.cache.embed import Embedder, Vector
@@ -35,7 +36,7 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 _CANDIDATES: Final = 3
 _READ: Final = 4_096
-# Lookups in hand beyond which the next one is left out: at 6 ms each, a fifth of a second.
+# Questions in hand beyond which the next one is left out: at 6 ms each, a fifth of a second.
 _MOST_WAITING: Final = 32
 # Questions that are kept between two looks for those that have expired.
 _TIDIED: Final = 500
@@ -153,22 +154,14 @@ class Semantic:
 
         `rate` is the share of hits that may be wrong. Where others wait already, nothing is found.
         """
-        self.begin()
-        models = self._models
-        if models is None or self._waiting >= _MOST_WAITING:
-            return None, None
-        self._waiting += 1
-        try:
-            vector = await models.embedder.embed(question.text)
+        with self._in_hand() as models:
+            if models is None:
+                return None, None
+            vector = await self._embed(models.embedder, question.text)
             if vector is None:
                 return None, None
             known = Known(question, vector)
             return known, await self._run(lambda: self._best(models, known, groups, rate), None)
-        except ModelError as error:
-            self._complain(error)
-            return None, None
-        finally:
-            self._waiting -= 1
 
     async def keep(
         self, question: Question, vector: Vector | None, key: bytes, kept: Kept,
@@ -177,23 +170,19 @@ class Semantic:
         """Keep a question whose answer is kept under a key, unless it is no longer `fresh`.
 
         That is asked when the question would be there for a lookup: answers may have been forgotten
-        meanwhile. Without a vector the text is embedded.
+        meanwhile. Without a vector, which a lookup returns, the text is embedded.
         """
-        self.begin()
-        models = self._models
-        if models is None:
-            return
-        try:
-            vector = await models.comparer.embed(question.text) if vector is None else vector
-        except ModelError as error:
-            self._complain(error)
-            return
-        if vector is None:
-            return
-        row = Row(key, question.scope, vector.astype("float16").tobytes())
-        await self._run(
-            lambda: self._keep(models, row, vector, question.text, kept) if fresh() else None, None
-        )
+        with self._in_hand() as models:
+            if models and vector is None:
+                vector = await self._embed(models.comparer, question.text)
+            if models is None or vector is None:
+                return
+            row = Row(key, question.scope, vector.astype("float16").tobytes())
+            found = vector
+            await self._run(
+                lambda: self._keep(models, row, found, question.text, kept) if fresh() else None,
+                None,
+            )
 
     async def drop(self, key: bytes) -> None:
         """Forget a question whose answer is gone."""
@@ -303,6 +292,24 @@ class Semantic:
         """Do what waits, and let go of models and files."""
         await self._run(self._close, None)
         self._pool.shutdown()
+
+    @contextmanager
+    def _in_hand(self) -> Iterator[Models | None]:
+        """Count a question; there are no models for it before they are loaded, or in a crowd."""
+        self.begin()
+        models = self._models if self._waiting < _MOST_WAITING else None
+        self._waiting += 1
+        try:
+            yield models
+        finally:
+            self._waiting -= 1
+
+    async def _embed(self, embedder: Embedder, text: str) -> Vector | None:
+        try:
+            return await embedder.embed(text)
+        except ModelError as error:
+            self._complain(error)
+            return None
 
     def _open(self) -> None:
         try:

@@ -15,7 +15,7 @@ from watchllm_server.cache.calibrate import LEVELS, NEVER
 from watchllm_server.cache.entry import Kept
 from watchllm_server.cache.judgements import Decision
 from watchllm_server.cache.scope import question_of
-from watchllm_server.cache.semantic import groups_of
+from watchllm_server.cache.semantic import FAILED, groups_of
 from watchllm_server.errors import Problem
 from watchllm_server.gateway.caller import Caller
 from watchllm_server.gateway.exchange import Exchange
@@ -151,7 +151,7 @@ class ByMeaning:
 
     def _search(self, exchange: Exchange, target: Target) -> Search | None:
         wishes = exchange.wishes
-        if wishes.cache == "exact":
+        if wishes.cache == "exact" or self._semantic.status == FAILED:
             return None
         matching = self._rules.matching(exchange.project, exchange.shape.path)
         if wishes.cache == "semantic":
@@ -198,6 +198,9 @@ class ByMeaning:
     async def _keep(self, exchange: Exchange, search: Search, entry: Entry) -> None:
         if search.task is not None:
             await asyncio.wait({search.task})
+            if search.vector is None:
+                # It cannot be read, or others wait: that is so for keeping it as well.
+                return
         if exchange.key is None:
             return
         project, generation = exchange.project, exchange.generation
