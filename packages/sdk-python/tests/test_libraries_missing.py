@@ -13,6 +13,7 @@ import pytest
     ("module", "library", "extra"),
     [
         ("watchllm.langchain", "langchain_core.callbacks", "langchain"),
+        ("watchllm.integrations.llama_index", "llama_index.core.agent.workflow", "llama-index"),
         ("watchllm.integrations.litellm", "litellm.integrations.custom_logger", "litellm"),
         ("watchllm.integrations.openai_agents", "agents.tracing", "openai-agents"),
         ("watchllm.integrations.opentelemetry", "opentelemetry.sdk.trace.export", "otel"),
