@@ -10,7 +10,7 @@ from stored_events import Stored, call, failed_check, stored_in
 from watchllm_server.query.errors import (
     Affected,
     error_affected,
-    error_event_ids,
+    error_events,
     error_groups,
     error_trends,
 )
@@ -67,7 +67,7 @@ def test_one_kind_is_found_by_its_fingerprint(stored: Stored) -> None:
 
     [group] = error_groups(stored.store, stored.where(), limit=10, fingerprint=orders)
     affected = error_affected(stored.store, stored.where(), orders)
-    ids = error_event_ids(stored.store, stored.where(), orders, limit=2)
+    newest = error_events(stored.store, stored.where(), orders, limit=2)
 
     assert (group.occurrences, group.event_id, group.users) == (3, "c", 2)
     assert affected == {
@@ -76,7 +76,7 @@ def test_one_kind_is_found_by_its_fingerprint(stored: Stored) -> None:
         "user": [Affected("bob", 2), Affected("ann", 1)],
         "env": [Affected("development", 3)],
     }
-    assert ids == ["c", "b"]
+    assert [(each.event_id, each.user_id) for each in newest] == [("c", "bob"), ("b", "bob")]
 
 
 def test_an_unknown_fingerprint_finds_nothing(stored: Stored) -> None:
@@ -86,7 +86,7 @@ def test_an_unknown_fingerprint_finds_nothing(stored: Stored) -> None:
     found = error_groups(stored.store, stored.where(), limit=10, fingerprint="0" * 16)
 
     assert found == []
-    assert error_event_ids(stored.store, stored.where(), "0" * 16, limit=10) == []
+    assert error_events(stored.store, stored.where(), "0" * 16, limit=10) == []
 
 
 def test_failed_assertions_are_grouped_by_name(stored: Stored) -> None:

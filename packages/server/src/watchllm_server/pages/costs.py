@@ -113,7 +113,9 @@ def costs_page(visit: Visit) -> Response:
         is_cut=len(top) > _ROWS,
         chart=_chart(visit, by, among[: len(_LINES)]),
         forecast=_forecast(visit),
-        unpriced=costs(store, where, by="model", only_unpriced=True, limit=_UNPRICED),
+        unpriced=costs(store, where, by="model", only_unpriced=True, limit=_UNPRICED)
+        if total.unpriced_calls
+        else [],
         budgets=budgets(
             services.metadata.limits.all(visit.project.id),
             services.metadata.limits.uses(visit.project.id),

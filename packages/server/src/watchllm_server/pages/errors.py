@@ -11,19 +11,17 @@ from watchllm_server.pages.detail import NAMES, Detail, detail_of
 from watchllm_server.pages.site import NotFoundError, Page, Visit
 from watchllm_server.query.errors import (
     error_affected,
-    error_event_ids,
+    error_events,
     error_groups,
     error_trends,
 )
-from watchllm_server.query.events import event_by_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.responses import Response
 
-    from watchllm_server.query.errors import Affected, ErrorGroup, Trouble
-    from watchllm_server.query.events import Event
+    from watchllm_server.query.errors import Affected, ErrorEvent, ErrorGroup, Trouble
 
 _GROUPS: Final = 100
 _SAMPLES: Final = 20
@@ -68,7 +66,7 @@ class ErrorPage:
     """By what they are told apart: names with how many each has, and where a click leads."""
     sample: Detail | None
     """The newest one, in full."""
-    events: list[Event]
+    events: list[ErrorEvent]
     """The newest ones."""
     list_url: str
 
@@ -114,17 +112,13 @@ def error(visit: Visit) -> Response:
         raise NotFoundError(message)
     trends = error_trends(store, where, [wanted], width=state.stretches.width, trouble=trouble)
     affected = error_affected(store, where, wanted, trouble=trouble)
-    ids = error_event_ids(store, where, wanted, limit=_SAMPLES, trouble=trouble)
-    events = [
-        event for each in ids if (event := event_by_id(store, visit.project.id, each)) is not None
-    ]
     context = ErrorPage(
         trouble=trouble,
         group=found[0],
         chart=_chart(visit, "How often", trends[wanted]),
         affected=[(name, _places(visit, name, each)) for name, each in affected.items() if each],
-        sample=detail_of(visit, events[0].event_id) if events else None,
-        events=events,
+        sample=detail_of(visit, found[0].event_id),
+        events=error_events(store, where, wanted, limit=_SAMPLES, trouble=trouble),
         list_url=visit.link("/errors", fingerprint=None),
     )
     return visit.render("error.html", context)

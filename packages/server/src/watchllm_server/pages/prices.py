@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ from watchllm_server.pages.site import Page, Visit
 from watchllm_server.price_lists import listed, source, where
 from watchllm_server.query.costs import costs
 from watchllm_server.query.filter import Filter
+from watchllm_server.query.stretches import recently
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from watchllm_server.own_prices import OwnPrice
     from watchllm_server.price_lists import ListedPrice
 
-_USED: Final = timedelta(days=30)
 _MODELS: Final = 50
 _LISTED: Final = 100
 PATH: Final = "/costs/prices"
@@ -60,7 +59,8 @@ class PricesPage:
 def prices(visit: Visit) -> Response:
     """Show prices."""
     services, state, project_id = visit.services, visit.state, visit.project.id
-    recent = Filter(project_id, date_from=state.now - _USED)
+    # From a whole hour on, so that sums by the hour can answer.
+    recent = Filter(project_id, date_from=recently(state.now))
     own = own_prices_of(services.metadata)
     words = state["find"]
     found = list(islice(listed(state.now, words), _LISTED + 1)) if words else []

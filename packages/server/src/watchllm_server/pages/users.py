@@ -11,7 +11,6 @@ from watchllm_server.pages.site import NotFoundError, Page, Visit
 from watchllm_server.query.costs import costs
 from watchllm_server.query.profiles import ProfileOrder, profiles
 from watchllm_server.query.runs import page_of_runs
-from watchllm_server.query.totals import series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,20 +18,14 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from watchllm_server.metadata import Erasure
-    from watchllm_server.pages.charts import Unit
     from watchllm_server.query.costs import Cost
     from watchllm_server.query.filter import Filter
     from watchllm_server.query.profiles import Profile
     from watchllm_server.query.runs import Run
-    from watchllm_server.query.totals import Metric
 
 _USERS: Final = 100
 _RUNS: Final = 20
 _MODELS: Final = 10
-_CHARTS: Final[tuple[tuple[Metric, str, Unit], ...]] = (
-    ("cost", "Cost", "usd"),
-    ("requests", "Calls", "count"),
-)
 ORDERS: Final[Mapping[ProfileOrder, str]] = {
     "cost": "Cost",
     "calls": "Calls",
@@ -132,14 +125,16 @@ def _user(visit: Visit, erased: Erasure | None) -> Response:
 
 
 def _charts(visit: Visit, where: Filter) -> list[Chart]:
-    width = visit.state.stretches.width
-    charts = []
-    for metric, title, unit in _CHARTS:
-        [found] = series(visit.services.store, where, metric, width=width)
-        times = [point.timestamp for point in found.data]
-        values = [number(point.value) for point in found.data]
-        charts.append(Chart(title, unit, times, width, [Line(title, values)], kind="bars"))
-    return charts
+    start, end, width = visit.state.stretches
+    of = {each.at: each for each in costs(visit.services.store, where, width=width)}
+    times = [start + place * width for place in range((end - start) // width)]
+    steps = [of.get(at) for at in times]
+    usd = [number(each.usd) if each else 0 for each in steps]
+    calls = [each.calls if each else 0 for each in steps]
+    return [
+        Chart("Cost", "usd", times, width, [Line("Cost", usd)], kind="bars"),
+        Chart("Calls", "count", times, width, [Line("Calls", [*calls])], kind="bars"),
+    ]
 
 
 _PATH: Final = "/users"

@@ -95,6 +95,18 @@ class Affected(NamedTuple):
     occurrences: int
 
 
+class ErrorEvent(NamedTuple):
+    """One error, without its words. Its time is UTC; what is not known is empty."""
+
+    event_id: str
+    run_id: str
+    at: datetime
+    user_id: str
+    release: str
+    env: str
+    model: str
+
+
 def error_groups(
     store: EventStore,
     where: Filter,
@@ -154,18 +166,21 @@ def error_affected(
     return found
 
 
-def error_event_ids(
+def error_events(
     store: EventStore,
     where: Filter,
     fingerprint: str,
     *,
     limit: int,
     trouble: Trouble = "error",
-) -> list[str]:
-    """Return the ids of the newest errors of one kind, the newest first."""
+) -> list[ErrorEvent]:
+    """Return the newest errors of one kind, the newest first."""
     parameters = {**where.parameters(), "fingerprint": fingerprint, "limit": limit}
-    rows = store.query("error_event_ids", parameters, _fragments(where, trouble))
-    return [event_id for (event_id,) in rows]
+    rows = store.query("error_events", parameters, _fragments(where, trouble))
+    return [
+        ErrorEvent(event_id, run_id, EPOCH + timedelta(microseconds=at), *others)
+        for event_id, run_id, at, *others in rows
+    ]
 
 
 def _fragments(where: Filter, trouble: Trouble) -> dict[str, str]:

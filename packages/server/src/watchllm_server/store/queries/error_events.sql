@@ -1,8 +1,8 @@
 -- The newest errors of one kind.
-SELECT event_id
+SELECT event_id, run_id, toUnixTimestamp64Micro(ts), user_id, release, env, model
 FROM
 (
-    SELECT event_id, ts, $fingerprint AS fingerprint
+    SELECT event_id, run_id, ts, user_id, release, env, model, $fingerprint AS fingerprint
     FROM events
     PREWHERE project_id = {project_id:String}
       AND ts >= fromUnixTimestamp64Micro({from_us:Int64}, 'UTC')
