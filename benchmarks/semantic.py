@@ -25,7 +25,8 @@ from watchllm_server.cache import calibrate, verify
 from watchllm_server.cache.evaluate import Decision
 from watchllm_server.cache.index import MemoryIndex
 
-DATA = Path(os.environ.get("WATCHLLM_EVAL_DATA", "../shared/data"))
+BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = Path(os.environ.get("WATCHLLM_EVAL_DATA") or BESIDE)
 COLUMNS = ("text_a", "text_b", "label")
 CURVE = (0.97, 0.96, 0.95, 0.94, 0.93, 0.92, 0.91, 0.90, 0.88, 0.86, 0.84)
 STREAM = 1_500
@@ -197,56 +198,95 @@ def report_stream(name: str, texts: list[list[str]], decision: Decision) -> None
         print(f"  {f'{rule} {threshold}':40} {shares}")
 
 
+class Online(NamedTuple):
+    """What a cache did that began to serve once it had measured enough.
+
+    `begun` is the number of the first request from which on it served, None where it never did;
+    `equal` requests were answered because they came again to the letter, and are no `hits`. `wrong`
+    of the hits are wrong by the truth; the cache itself compared `audited` and found `found` wrong.
+    """
+
+    requests: int
+    begun: int | None
+    equal: int
+    hits: int
+    wrong: int
+    audited: int
+    found: int
+    threshold: float
+
+
+def online(texts: list[list[str]], decision: Decision, rate: float) -> Online:
+    """Send a stream through a cache that has measured nothing, and learns while it serves."""
+    calibration, chance = calibrate.Calibration(rate), random.Random(7)
+    kept, seen = Kept(decision, "ours"), set[str]()
+    threshold, begun, equal, hits, wrong, audited, found = calibrate.NEVER, None, 0, 0, 0, 0, 0
+    for number, row in enumerate(texts):
+        if row[0] in seen:
+            equal += 1
+            continue
+        score, intent = kept.best(row[0])
+        is_wrong = intent != row[1]
+        if score < threshold:
+            weight = 1.0 if threshold == calibrate.NEVER else AUDITED
+            if score >= calibrate.LEVELS[-1]:
+                calibration.take(calibrate.Comparison(score, is_wrong, weight))
+            kept.keep(row)
+            seen.add(row[0])
+        else:
+            begun = number if begun is None else begun
+            hits += 1
+            wrong += is_wrong
+            if chance.random() < AUDITED:
+                audited += 1
+                found += is_wrong
+                calibration.take(calibrate.Comparison(score, is_wrong, served=True))
+        threshold = calibration.threshold()
+    return Online(len(texts), begun, equal, hits, wrong, audited, found, threshold)
+
+
 def report_online(name: str, texts: list[list[str]], decision: Decision) -> None:
     """Print how a cache that has measured nothing begins to serve, and how often it errs."""
     for rate in (0.01, 0.02):
-        calibration = calibrate.Calibration(rate)
-        kept, chance = Kept(decision, "ours"), random.Random(7)
-        threshold, begun, hits, wrong, audited, found = calibrate.NEVER, 0, 0, 0, 0, 0
-        for number, row in enumerate(texts):
-            score, intent = kept.best(row[0])
-            is_wrong = intent != row[1]
-            if score < threshold:
-                weight = 1.0 if threshold == calibrate.NEVER else AUDITED
-                if score >= calibrate.LEVELS[-1]:
-                    calibration.take(calibrate.Comparison(score, is_wrong, weight))
-                kept.keep(row)
-            else:
-                begun = begun or number
-                hits += 1
-                wrong += is_wrong
-                if chance.random() < AUDITED:
-                    audited += 1
-                    found += is_wrong
-                    calibration.take(calibrate.Comparison(score, is_wrong, served=True))
-            threshold = calibration.threshold()
-        measured = calibrate.estimate(found, audited)
+        told = online(texts, decision, rate)
+        measured = calibrate.estimate(told.found, told.audited)
         print(
             f"\n{name}, {len(texts)} requests, max_error_rate {rate:.0%}, learned online: serves"
-            f" from request {begun or 'none'} on, {hits} hits, of which {wrong} wrong"
-            f" ({wrong / max(1, hits):.2%}); measured on {audited} of them: {measured.share:.2%}"
-            f" ({measured.low:.2%} to {measured.high:.2%}); threshold at the end {threshold}"
+            f" from request {told.begun} on, {told.hits} hits, of which {told.wrong} wrong"
+            f" ({told.wrong / max(1, told.hits):.2%}); measured on {told.audited} of them:"
+            f" {measured.share:.2%} ({measured.low:.2%} to {measured.high:.2%});"
+            f" threshold at the end {told.threshold}"
         )
+
+
+BUILT = {
+    "another question before it": lambda victim, attack: f"{attack} {victim}",
+    "another question after it": lambda victim, attack: f"{victim} {attack}",
+    "it three times, then another": lambda victim, attack: f"{victim} " * 3 + attack,
+}
+"""How a question is built whose vector is near that of a victim, and which asks another thing."""
+
+
+def collisions(found: list[list[str]], decision: Decision) -> dict[str, tuple[int, int, int]]:
+    """Return of each way to build a collision: near by cosine, accepted, and tried."""
+    texts = list(dict.fromkeys(row[0] for row in found))[:400]
+    counted = {}
+    for name, build in BUILT.items():
+        verdicts = [
+            decision.judge(build(victim, attack), victim)
+            for victim, attack in zip(texts[::2], texts[1::2], strict=False)
+        ]
+        near = sum(verdict.cosine >= 0.90 for verdict in verdicts)
+        taken = sum(verdict.confidence >= verify.THRESHOLD for verdict in verdicts)
+        counted[name] = (near, taken, len(verdicts))
+    return counted
 
 
 def report_collisions(found: list[list[str]], decision: Decision) -> None:
     """Print how often a question that was built to be taken for another is."""
-    texts = list(dict.fromkeys(row[0] for row in found))[:400]
-    victims, attacks = texts[::2], texts[1::2]
-    built = {
-        "another question before it": lambda victim, attack: f"{attack} {victim}",
-        "another question after it": lambda victim, attack: f"{victim} {attack}",
-        "it three times, then another": lambda victim, attack: f"{victim} " * 3 + attack,
-    }
     print("\nBuilt to collide, accepted of those tried (cosine 0.90 / ours):")
-    for name, build in built.items():
-        verdicts = [
-            decision.judge(build(victim, attack), victim)
-            for victim, attack in zip(victims, attacks, strict=False)
-        ]
-        alike = sum(verdict.cosine >= 0.90 for verdict in verdicts)
-        ours = sum(verdict.confidence >= verify.THRESHOLD for verdict in verdicts)
-        print(f"  {name:40} {alike} / {ours} of {len(verdicts)}")
+    for name, (near, taken, tried) in collisions(found, decision).items():
+        print(f"  {name:40} {near} / {taken} of {tried}")
 
 
 def report_cost(folder: Path, found: list[list[str]]) -> None:

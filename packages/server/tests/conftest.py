@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from engines import REAL, ClickHouseProcess
 from hypothesis import settings
+from postgres import running_with_vectors
 from starlette.testclient import TestClient
 from watchllm_server.address import parse_address
 from watchllm_server.app import create_app
@@ -266,6 +267,13 @@ def serve() -> Iterator[Callable[..., Server]]:
 def utc(text: str) -> datetime:
     """Return a time of day in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def pgvector_url() -> Iterator[str]:
+    """Run a PostgreSQL with pgvector once for all tests that ask for it."""
+    with running_with_vectors() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

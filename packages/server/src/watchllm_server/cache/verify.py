@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from watchllm_server.cache import embed, guards, lexicon
+from watchllm_server.cache.calibrate import LEVELS
 from watchllm_server.errors import ModelError
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 MAX_TOKENS: Final = 64
 """Of a pair, as the network reads it; of longer ones it reads the beginnings."""
-LEAST_COSINE: Final = 0.75
-"""Below it, two texts are not compared: what they have in common is a subject."""
 THRESHOLD: Final = 0.935
 """The confidence from which on a hit would be served by one who has measured nothing."""
 VETOES: Final = frozenset({"numbers", "dates", "units", "opposites", "direction", "quoted", "code"})
@@ -39,6 +38,8 @@ _HOPELESS: Final = -4.0
 # What the judges' probability weighs beside a cosine. Chosen by hand: from 0.1 to 0.3 it hardly
 # matters.
 _WEIGHT: Final = 0.2
+LEAST_COSINE: Final = (1 + _WEIGHT) * LEVELS[-1] - _WEIGHT
+"""Below it, two texts are not compared: not even judges who are sure would have them served."""
 # What is less sure after one order is served by nobody, whatever the other order says.
 _WORTH: Final = 0.78
 _CLS, _SEP = 101, 102
