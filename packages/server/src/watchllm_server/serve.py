@@ -27,6 +27,9 @@ from watchllm_server.clock import SystemClock
 from watchllm_server.control import announced
 from watchllm_server.credentials import ProjectKeys
 from watchllm_server.errors import MetadataError, StartError
+from watchllm_server.gateway.endpoint import SECONDS, Endpoints
+from watchllm_server.gateway.meaning import PATIENCE
+from watchllm_server.gateway.providers.client import Client
 from watchllm_server.gateway.providers.known import providers_of
 from watchllm_server.gateway.service import GatewayParts
 from watchllm_server.heap import give_back_large_blocks
@@ -43,11 +46,13 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from watchllm_server.cache.entry import Chosen
+    from watchllm_server.cache.pgvector import SharedQuestions
     from watchllm_server.metadata import Project
     from watchllm_server.secrets import Secret
     from watchllm_server.settings import Settings
     from watchllm_server.store.base import EventStore
 
+_HERE = frozenset({"minilm", "none"})
 _BACKLOG = 2_048
 # Requests in flight get so long; the writer and the store need the rest of five seconds.
 _GRACE_SECONDS = 3
@@ -74,7 +79,9 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
         store = stack.enter_context(closing(open_store(settings, directory)))
         secret = load_secret(directory, settings.secret_key)
         provider_keys = ProjectKeys(metadata, secret)
-        semantic = _open_semantic(directory, secret, clock)
+        client = Client()
+        endpoints = Endpoints(providers, client, clock)
+        semantic = _open_semantic(settings, directory, secret, clock, endpoints)
         cache = stack.enter_context(
             closing(_open_cache(settings, directory, secret, clock, semantic.forget))
         )
@@ -99,6 +106,8 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
                     memory_bytes=settings.gateway_memory_mb * _MB,
                     limiter=Limiter(metadata, clock),
                     semantic=semantic,
+                    client=client,
+                    patience=_patience(settings),
                     compared_share=settings.cache_compared_percent / 100,
                     credentials=provider_keys,
                 ),
@@ -130,14 +139,43 @@ def open_store(settings: Settings, directory: Path) -> EventStore:
     return EmbeddedStore(directory / "events", memory_bytes=settings.memory_mb * _MB)
 
 
-def _open_semantic(directory: Path, secret: Secret, clock: SystemClock) -> Semantic:
+def _share(url: str, secret: Secret, clock: SystemClock) -> SharedQuestions:
+    try:
+        from watchllm_server.cache.pgvector import SharedQuestions  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise StartError(
+            f"The package {error.name} is missing: install watchllm-server[semantic]."
+        ) from None
+    return SharedQuestions(url, secret, clock)
+
+
+def _patience(settings: Settings) -> float:
+    """Return how long a request waits for a lookup, in which models elsewhere may be asked."""
+    elsewhere = settings.embedder not in _HERE, bool(settings.cache_reviewer)
+    return PATIENCE + SECONDS * sum(elsewhere)
+
+
+def _open_semantic(
+    settings: Settings,
+    directory: Path,
+    secret: Secret,
+    clock: SystemClock,
+    endpoints: Endpoints,
+) -> Semantic:
     """Open what is known of questions; their model is loaded once there is use for it."""
     folder = directory / FOLDER
+    url, named = settings.cache_questions_url, settings.embedder
+    embedder = None if named in _HERE else endpoints.embedder(named)
+    reviewer = endpoints.reviewer(settings.cache_reviewer) if settings.cache_reviewer else None
     try:
-        questions, decided = Questions(folder, secret), Judgements(folder)
+        decided = Judgements(folder)
+        shared = _share(url, secret, clock) if url else None
+        questions = Questions(folder, secret) if shared is None else shared
     except (sqlite3.Error, OSError) as error:
         raise StartError(f"The cache in {folder} cannot be used: {error}.") from None
-    return Semantic(partial(local.load, directory / local.FOLDER), questions, decided, clock)
+    load = partial(local.load, directory / local.FOLDER, embedder, shared)
+    used = None if named == "none" else load
+    return Semantic(used, questions, decided, clock, reviewer=reviewer)
 
 
 def _open_cache(

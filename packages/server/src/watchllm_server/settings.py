@@ -83,6 +83,24 @@ def _directory(text: str) -> Path:
     return Path(state) / "watchllm"
 
 
+def _model(text: str) -> str:
+    provider, slash, model = text.partition("/")
+    if text and not (provider and slash and model):
+        raise ValueError("PROVIDER/MODEL, as in openai/gpt-4o-mini")
+    return text
+
+
+def _embedder(text: str) -> str:
+    if text.lower() in {"minilm", "none"}:
+        return text.lower()
+    try:
+        return _model(text)
+    except ValueError:
+        raise ValueError(
+            "minilm, none, or PROVIDER/MODEL, as in openai/text-embedding-3-small"
+        ) from None
+
+
 def _store(text: str) -> Address | None:
     return parse_address(text) if text else None
 
@@ -275,6 +293,31 @@ SETTINGS = (
         read_matching,
     ),
     Setting(
+        "embedder",
+        "WATCHLLM_EMBEDDER",
+        "minilm",
+        "What turns questions into vectors: minilm (on this machine), none, or a model of a "
+        "provider that has OpenAI's embeddings API: PROVIDER/MODEL, as in "
+        "openai/text-embedding-3-small.",
+        _embedder,
+    ),
+    Setting(
+        "cache_reviewer",
+        "WATCHLLM_CACHE_REVIEWER",
+        "",
+        "A chat model that is asked about doubtful questions in other words, and can refuse to "
+        "have them answered: PROVIDER/MODEL, as in openai/gpt-4o-mini. Default: none.",
+        _model,
+    ),
+    Setting(
+        "cache_questions_url",
+        "WATCHLLM_CACHE_QUESTIONS_URL",
+        "",
+        "PostgreSQL with pgvector in which several nodes share their questions and answers: "
+        "postgresql://user:password@host:port/database. Default: each node has its own on disk.",
+        _text,
+    ),
+    Setting(
         "cache_compared_percent",
         "WATCHLLM_CACHE_COMPARED_PERCENT",
         "5",
@@ -333,6 +376,9 @@ class Settings:
     cache_ttl: int
     cache_mb: int
     cache_semantic: Matching
+    embedder: str
+    cache_reviewer: str
+    cache_questions_url: str
     cache_compared_percent: int
     journal_mb: int
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+    from watchllm_server.cache.review import Reviewer
 
     Step = Callable[[Semantic], Awaitable[Any]]
 
@@ -71,13 +72,17 @@ def fail() -> Models:
     raise ModelError("there is no model")
 
 
-def run(folder: Path, *steps: Step, models: Callable[[], Models] = load) -> list[Any]:
+def run(
+    folder: Path,
+    *steps: Step,
+    models: Callable[[], Models] | None = load,
+    reviewer: Reviewer | None = None,
+) -> list[Any]:
     """Open, take steps, close; return what the steps returned."""
 
     async def take() -> list[Any]:
-        semantic = Semantic(
-            models, Questions(folder, Secret(b"s" * 32)), Judgements(folder), TurnedClock()
-        )
+        questions = Questions(folder, Secret(b"s" * 32))
+        semantic = Semantic(models, questions, Judgements(folder), TurnedClock(), reviewer=reviewer)
         semantic.begin()
         # The first question waits for what is loaded on the same thread.
         await semantic.drop(key("nothing"))
@@ -424,3 +429,56 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
     assert questions.text(key("one")) == "question"
     assert (tmp_path / "questions.damaged").exists()
     questions.close()
+
+
+class Opinion:
+    """Always has one opinion, and notes what it was asked."""
+
+    def __init__(self, said: bool | None) -> None:
+        self.said = said
+        self.asked: list[tuple[str, ...]] = []
+
+    async def same_question(self, one: str, other: str) -> bool | None:
+        self.asked.append((one, other))
+        return self.said
+
+    async def same_answer(self, question: str, one: str, other: str) -> bool | None:
+        self.asked.append((question, one, other))
+        return self.said
+
+
+def test_a_doubtful_hit_needs_the_word_of_the_reviewer(tmp_path: Path) -> None:
+    """Its no takes the hit away; its yes, or none at all, leaves what the local judges said."""
+    confidences = []
+    for said in (True, None, False):
+        reviewer = Opinion(said)
+        folder = tmp_path / str(said)
+        folder.mkdir()
+        measured(folder)
+        _, found = run(folder, keep("abcd", "one"), find("aabcd"), reviewer=reviewer)
+        assert isinstance(found, Found)
+        assert reviewer.asked == [("aabcd", "abcd")]
+        confidences.append((round(found.verdict.confidence, 2), found.verdict.vetoes, found.serves))
+
+    assert confidences == [(0.94, (), True), (0.94, (), True), (0.0, ("reviewer",), False)]
+
+
+def test_a_hit_beyond_doubt_is_not_reviewed(tmp_path: Path) -> None:
+    """No call is paid for where the local judges are sure, nor where nothing is found."""
+    reviewer = Opinion(said=False)
+
+    _, found, nothing = run(
+        tmp_path, keep("abcd", "one"), find("abcd"), find("gh"), reviewer=reviewer
+    )
+
+    assert isinstance(found, Found)
+    assert found.verdict.confidence > 0.99
+    assert nothing is None
+    assert reviewer.asked == []
+
+
+def test_without_an_embedder_nothing_is_kept_or_found(tmp_path: Path) -> None:
+    """With `none` no model is loaded, no question is written down, and no line is logged."""
+    assert run(tmp_path, keep("abcd", "one"), find("abcd"), models=None) == [None, None]
+
+    assert list(Questions(tmp_path, Secret(b"s" * 32)).load("letters", 0.0)) == []

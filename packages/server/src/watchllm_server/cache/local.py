@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from watchllm_server.cache.semantic import Models
 from watchllm_server.errors import ModelError
+
+if TYPE_CHECKING:
+    from watchllm_server.cache.embed import Embedder
+    from watchllm_server.cache.index import Index
 
 FOLDER: Final = Path("models") / "all-MiniLM-L6-v2"
 """Where in the data directory it is, once `watchllm models fetch` has made it."""
 
 
-def load(folder: Path) -> Models:
-    """Return the model of a folder, with an empty index. Takes a second.
+def load(folder: Path, embedder: Embedder | None = None, index: Index | None = None) -> Models:
+    """Return the model of a folder, with an embedder and an index in the place of its own.
 
+    Without those it embeds itself, and its index is empty and in memory. Takes a second.
     Raises ModelError where it is missing or damaged, or a package that it needs is not installed.
     """
     try:
@@ -24,10 +29,9 @@ def load(folder: Path) -> Models:
         raise ModelError(
             f"the package {error.name} is missing: install watchllm-server[semantic]"
         ) from None
-    model = embed.MiniLM(folder)
-    return Models(
-        embed.LocalEmbedder(model),
-        verify.Verifier(folder),
-        MemoryIndex(),
-        embed.LocalEmbedder(model),
-    )
+    comparer = embedder
+    if embedder is None or comparer is None:
+        model = embed.MiniLM(folder)
+        embedder, comparer = embed.LocalEmbedder(model), embed.LocalEmbedder(model)
+    judge = verify.Verifier(folder)
+    return Models(embedder, judge, MemoryIndex() if index is None else index, comparer)

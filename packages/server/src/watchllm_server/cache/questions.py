@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -39,6 +39,45 @@ class Row(NamedTuple):
     vector: bytes
 
 
+class QuestionStore(Protocol):
+    """Keep questions on disk or in a database. Safe to use from any thread; it waits.
+
+    Raises sqlite3.Error or ModelError.
+    """
+
+    def put(self, row: Row, embedder: str, text: str, kept: Kept) -> None:
+        """Keep a question for as long as its answer is."""
+        ...
+
+    def text(self, key: bytes) -> str | None:
+        """Return the text of a question, None where it is not there or cannot be opened."""
+        ...
+
+    def answer(self, key: bytes) -> Kept | None:
+        """Return an answer that another node has kept, None where there is none."""
+        ...
+
+    def load(self, embedder: str, now: float) -> Iterator[Row]:
+        """Yield the questions of an embedder that an index in memory has to know."""
+        ...
+
+    def expire(self, now: float) -> list[bytes]:
+        """Forget what has expired, and return the keys."""
+        ...
+
+    def remove(self, keys: Iterable[bytes]) -> None:
+        """Forget questions."""
+        ...
+
+    def forget(self, project: str, chosen: Chosen) -> set[bytes]:
+        """Forget a project's chosen questions; return the keys."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file or the connection."""
+        ...
+
+
 class Questions:
     """Keep questions on disk. Safe to use from any thread, one at a time; it waits for the disk.
 
@@ -70,6 +109,10 @@ class Questions:
             ).fetchone()
         opened = found and self._opened(key, *found)
         return opened[0] if opened else None
+
+    def answer(self, key: bytes) -> Kept | None:  # noqa: ARG002 - as where nodes share them
+        """Return None: on one node the answers are in the cache itself."""
+        return None
 
     def load(self, embedder: str, now: float) -> Iterator[Row]:
         """Yield the questions of an embedder that are not expired, the latest to expire last."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
-from watchllm_server.cache import answers
+from watchllm_server.cache import answers, review
 from watchllm_server.cache.calibrate import Comparison
 from watchllm_server.cache.entry import Chosen
 from watchllm_server.cache.evidence import Evidence
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from watchllm_server.cache.evidence import Group
     from watchllm_server.cache.index import Index
     from watchllm_server.cache.judgements import Decision, Judgements, Total
-    from watchllm_server.cache.questions import Questions
+    from watchllm_server.cache.questions import QuestionStore
+    from watchllm_server.cache.review import Reviewer
     from watchllm_server.cache.scope import Question
     from watchllm_server.cache.verify import Text, Verdict
     from watchllm_server.clock import Clock
@@ -121,11 +122,19 @@ class Semantic:
     `load` brings the models, once something is to be looked up; until then, and where it raises
     ModelError, nothing is found. No fault of a model or a disk fails a request: nothing is found,
     and the first fault is logged. Disk, index and evidence are used on one thread, one at a time.
+    Without a `load` nothing is ever found. `reviewer` has a second opinion on doubtful hits.
     """
 
     def __init__(
-        self, load: Callable[[], Models], questions: Questions, decided: Judgements, clock: Clock
+        self,
+        load: Callable[[], Models] | None,
+        questions: QuestionStore,
+        decided: Judgements,
+        clock: Clock,
+        *,
+        reviewer: Reviewer | None = None,
     ) -> None:
+        self._reviewer = reviewer
         self._load = load
         self._questions = questions
         self._judgements = decided
@@ -143,7 +152,7 @@ class Semantic:
 
     def begin(self) -> None:
         """Load the models and what is on disk, unless that has been begun; return at once."""
-        if self.status == OFF:
+        if self.status == OFF and self._load is not None:
             self.status = LOADING
             self._pool.submit(self._open)
 
@@ -161,7 +170,8 @@ class Semantic:
             if vector is None:
                 return None, None
             known = Known(question, vector)
-            return known, await self._run(lambda: self._best(models, known, groups, rate), None)
+            found = await self._run(lambda: self._best(models, known, groups, rate), None)
+        return known, await self._reviewed(question.text, found)
 
     async def keep(
         self, question: Question, vector: Vector | None, key: bytes, kept: Kept,
@@ -184,6 +194,10 @@ class Semantic:
                 None,
             )
 
+    async def answer(self, key: bytes) -> Kept | None:
+        """Return an answer that another node has kept, None where there is none."""
+        return await self._run(lambda: self._questions.answer(key), None)
+
     async def drop(self, key: bytes) -> None:
         """Forget a question whose answer is gone."""
         await self._run(lambda: self._drop([key], on_disk=True), None)
@@ -203,6 +217,8 @@ class Semantic:
             self._pool.submit(work).result()
         except RuntimeError as error:
             raise sqlite3.OperationalError("the server is closing") from error
+        except ModelError as error:
+            raise sqlite3.OperationalError(str(error)) from error
 
     async def decide(self, project: str, event_id: str, decision: Decision) -> None:
         """Take down what was decided for an event, and count it."""
@@ -219,7 +235,14 @@ class Semantic:
         await self._run(work, None)
 
     async def compare(
-        self, project: str, event_id: str, decision: Decision, texts: tuple[str, str], weight: float
+        self,
+        project: str,
+        event_id: str,
+        decision: Decision,
+        texts: tuple[str, str],
+        weight: float,
+        *,
+        question: str = "",
     ) -> None:
         """Compare the stored answer with another to the same question, and learn from it.
 
@@ -228,7 +251,9 @@ class Semantic:
         models = self._models
         if models is None:
             return
-        same = await answers.same(*texts, models.comparer)
+        same = await answers.same(
+            *texts, models.comparer, question=question, reviewer=self._reviewer
+        )
         outcome = "untold" if same is None else "same" if same else "different"
 
         def work() -> None:
@@ -291,6 +316,9 @@ class Semantic:
     async def close(self) -> None:
         """Do what waits, and let go of models and files."""
         await self._run(self._close, None)
+        if self._models is not None:
+            self._models.embedder.close()
+            self._models.comparer.close()
         self._pool.shutdown()
 
     @contextmanager
@@ -311,8 +339,20 @@ class Semantic:
             self._complain(error)
             return None
 
+    async def _reviewed(self, asked: str, found: Found | None) -> Found | None:
+        """Return what was found as it is after a second opinion, where it needs one."""
+        if found is None or self._reviewer is None or not review.is_doubtful(found.verdict):
+            return found
+        key = found.key
+        stored = await self._run(lambda: self._questions.text(key), None)
+        if stored is None:
+            return found
+        verdict = await review.reviewed(found.verdict, asked, stored, self._reviewer)
+        return found._replace(verdict=verdict)
+
     def _open(self) -> None:
         try:
+            assert self._load is not None  # noqa: S101 - without it nothing is begun
             models = self._load()
             # Extras, which the loading has shown to be there.
             import numpy as np  # noqa: PLC0415 - an extra
@@ -393,9 +433,6 @@ class Semantic:
     def _close(self) -> None:
         self._questions.close()
         self._judgements.close()
-        if self._models is not None:
-            self._models.embedder.close()
-            self._models.comparer.close()
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from watchllm_server.cache.endpoint import EndpointEmbedder
 from watchllm_server.cache.review import ChatReviewer
 from watchllm_server.errors import ModelError, StartError
 from watchllm_server.gateway.providers.ask import credentials
@@ -14,6 +13,7 @@ from watchllm_server.gateway.providers.breaker import Breaker
 from watchllm_server.gateway.providers.client import UpstreamError
 
 if TYPE_CHECKING:
+    from watchllm_server.cache.endpoint import EndpointEmbedder, Post
     from watchllm_server.clock import Clock
     from watchllm_server.gateway.providers.base import Providers
     from watchllm_server.gateway.providers.client import Client
@@ -84,34 +84,43 @@ class Endpoint:
         return found
 
 
-def endpoint_embedder(
-    name: str, providers: Providers, client: Client, clock: Clock
-) -> EndpointEmbedder:
-    """Return what asks a model for vectors that is named PROVIDER/MODEL.
+class Endpoints:
+    """Make what asks models of the server's own, each named PROVIDER/MODEL, with the server's key.
 
-    Raises StartError where the provider is not known.
+    Both methods raise StartError where the provider is not known, or a package is missing.
     """
-    target = _target(name, providers)
-    endpoint = Endpoint(client, target, "/embeddings", clock)
-    return EndpointEmbedder(
-        f"{target.provider.base_url} {target.model}", target.model, endpoint.post
-    )
 
+    def __init__(self, providers: Providers, client: Client, clock: Clock) -> None:
+        self._providers = providers
+        self._client = client
+        self._clock = clock
 
-def chat_reviewer(name: str, providers: Providers, client: Client, clock: Clock) -> ChatReviewer:
-    """Return what asks a model for second opinions that is named PROVIDER/MODEL.
+    def embedder(self, name: str) -> EndpointEmbedder:
+        """Return what asks a model for vectors."""
+        target = self._target(name)
+        try:
+            from watchllm_server.cache.endpoint import EndpointEmbedder  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise StartError(
+                f"The package {error.name} is missing: install watchllm-server[semantic]."
+            ) from None
+        known_as = f"{target.provider.base_url} {target.model}"
+        return EndpointEmbedder(known_as, target.model, self._post(target, "/embeddings"))
 
-    Raises StartError where the provider is not known.
-    """
-    target = _target(name, providers)
-    return ChatReviewer(target.model, Endpoint(client, target, "/chat/completions", clock).post)
+    def reviewer(self, name: str) -> ChatReviewer:
+        """Return what asks a model for second opinions."""
+        target = self._target(name)
+        return ChatReviewer(target.model, self._post(target, "/chat/completions"))
 
+    def _post(self, target: Target, path: str) -> Post:
+        return Endpoint(self._client, target, path, self._clock).post
 
-def _target(name: str, providers: Providers) -> Target:
-    """Return where a model of the server's own is asked, with the server's key."""
-    prefix, _, model = name.partition("/")
-    provider = providers.by_name.get(prefix)
-    if provider is None or not model:
-        known = ", ".join(sorted(providers.by_name))
-        raise StartError(f"The model {name!r} must be PROVIDER/MODEL, with a provider of {known}.")
-    return Target(provider, model, provider.key)
+    def _target(self, name: str) -> Target:
+        prefix, _, model = name.partition("/")
+        provider = self._providers.by_name.get(prefix)
+        if provider is None or not model:
+            known = ", ".join(sorted(self._providers.by_name))
+            raise StartError(
+                f"The model {name!r} must be PROVIDER/MODEL, with a provider of {known}."
+            )
+        return Target(provider, model, provider.key)

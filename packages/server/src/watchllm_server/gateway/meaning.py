@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # Seconds that a request which may be served waits for its lookup: one that is slower is worth less
 # than it saves, and the request is asked upstream.
-_PATIENCE: Final = 0.25
+PATIENCE: Final = 0.25
 # Comparisons in hand beyond which the next one is left out, and calls that are made for them.
 _MOST_COMPARED: Final = 16
 _MOST_ASKED: Final = 4
@@ -89,7 +89,7 @@ class ByMeaning:
         clock: Clock,
         *,
         share: float,
-        patience: float = _PATIENCE,
+        patience: float = PATIENCE,
     ) -> None:
         self._semantic = semantic
         self._cache = cache
@@ -183,8 +183,13 @@ class ByMeaning:
             return
         entry = await self._cache.find(found.key, serve=False)
         if entry is None:
-            await self._semantic.drop(found.key)
-            return
+            # Another node may have kept it.
+            kept = await self._semantic.answer(found.key)
+            if kept is None or kept.project != exchange.project:
+                await self._semantic.drop(found.key)
+                return
+            self._cache.put(found.key, *kept, generation=exchange.generation)
+            entry = kept.entry
         search.entry, search.found = entry, found
         verdict = found.verdict
         exchange.call.near = Near(
@@ -261,8 +266,9 @@ class ByMeaning:
         self._comparing += 1
         try:
             await self._semantic.compare(
-                exchange.project, call.event_id, decision, (stored, said(other.answer)), weight
-            )
+                exchange.project, call.event_id, decision, (stored, said(other.answer)), weight,
+                question=search.question.text,
+            )  # fmt: skip
         finally:
             self._comparing -= 1
 

@@ -12,7 +12,7 @@ from watchllm_server.errors import StoreError
 from watchllm_server.gateway.flow import Flow
 from watchllm_server.gateway.forward import Forward
 from watchllm_server.gateway.journal import Journal
-from watchllm_server.gateway.meaning import ByMeaning
+from watchllm_server.gateway.meaning import PATIENCE, ByMeaning
 from watchllm_server.gateway.providers.ask import Asker
 from watchllm_server.gateway.providers.base import NoCredentials
 from watchllm_server.gateway.providers.client import Client
@@ -66,6 +66,8 @@ class GatewayParts:
     memory_bytes: int
     limiter: Limiter
     semantic: Semantic
+    client: Client = field(default_factory=Client)
+    patience: float = PATIENCE
     compared_share: float = 0.05
     credentials: Credentials = field(default_factory=NoCredentials)
 
@@ -120,7 +122,7 @@ class GatewayService:
     ) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._budget = Budget(max(parts.memory_bytes, parts.body_bytes), too_many_calls)
-        self._client = Client()
+        self._client = parts.client
         self._journal = Journal(
             parts.journal,
             commit,
@@ -134,7 +136,12 @@ class GatewayService:
         asker = Asker(self._client, clock)
         relay = Relay(asker, parts.cache, cost, clock, lifetime=parts.rules.seconds)
         self._by_meaning = ByMeaning(
-            parts.semantic, parts.cache, parts.rules, clock, share=parts.compared_share
+            parts.semantic,
+            parts.cache,
+            parts.rules,
+            clock,
+            share=parts.compared_share,
+            patience=parts.patience,
         )
         ledger = _Counted(self._ledger, counts)
         self.gateway = Gateway(
