@@ -10,6 +10,7 @@ from conftest import Account, prompt_call
 from reading import ATTACKS, show_page
 from starlette.testclient import TestClient
 from watchllm_server.pages import format as show
+from watchllm_server.pages.routes import PAGES
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -186,3 +187,10 @@ def test_numbers_are_shown_with_the_digits_that_matter() -> None:
         "0 ms", "0.25 ms", "12 ms", "1000 ms", "1.0 min", "2.0 h",
     ]  # fmt: skip
     assert {show.cost(None), show.milliseconds(None), show.count(None)} == {"unknown"}
+
+
+def test_every_page_has_a_key_and_a_place_of_its_own() -> None:
+    """No two pages of the navigation share a key or a place."""
+    named = [page for page in PAGES if page.name]
+
+    assert len({page.key for page in named}) == len({page.place for page in named}) == len(named)

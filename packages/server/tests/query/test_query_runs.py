@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import prompt_call
+from conftest import prompt_call, utc
 from storing import put
 from watchllm_server.query.cursor import CursorError, encode_cursor
 from watchllm_server.query.filter import Filter
@@ -122,3 +122,18 @@ def test_events_are_narrowed_by_cost_and_latency(filled: Filled) -> None:
 
     assert Filled(filled.store, where).ids() == ["dear"]
     assert Filled(filled.store, slow).ids() == ["long"]
+
+
+def test_a_run_that_began_before_the_time_is_not_of_it(any_store: EventStore) -> None:
+    """A run belongs to the stretch of time that it began in, however long it goes on."""
+    project = str(uuid.uuid4())
+    put(
+        any_store, project,
+        prompt_call(run_id="early", timestamp="2026-11-24T08:59:59Z"),
+        prompt_call(run_id="early", timestamp="2026-11-24T09:30:00Z", model="m"),
+        prompt_call(run_id="inside", timestamp="2026-11-24T09:00:00Z", model="m"),
+    )  # fmt: skip
+    where = Filter(project_id=project, date_from=utc("2026-11-24T09:00:00"), models=("m",))
+
+    assert Filled(any_store, where).ids() == ["inside"]
+    assert Filled(any_store, where).ids(Whole(least_ms=1), "events") == ["inside"]

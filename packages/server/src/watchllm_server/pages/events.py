@@ -175,6 +175,6 @@ def _export_url(visit: Visit, form: str) -> str:
 
 
 PAGES: Final = (
-    Page("/events", events, name="Events", key="v", place=3, more=_NAMES),
+    Page("/events", events, name="Events", key="n", place=3, more=_NAMES),
     Page("/export", export_events, more=(*_NAMES, "format")),
 )

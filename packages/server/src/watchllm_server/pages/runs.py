@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, cast, get_args
 
 from watchllm_server.errors import invalid_query
+from watchllm_server.pages.first_run import Start, start_of
 from watchllm_server.pages.narrowing import (
     NAMES,
     check_sort,
@@ -70,10 +71,8 @@ class RunsPage:
     """The next page of the list, if there is one."""
     losses: dict[str, int]
     """How many events the senders lost, by reason."""
-    base_url: str
-    """What an app takes as WATCHLLM_BASE_URL, shown while there are no runs."""
-    is_new: bool
-    """Whether the project has no runs at all."""
+    start: Start | None
+    """How to send a first run, while the project has none."""
 
 
 def runs(visit: Visit) -> Response:
@@ -107,8 +106,7 @@ def runs(visit: Visit) -> Response:
         newest_url=state.url() if state["cursor"] else "",
         older_url=state.url(cursor=page.next_cursor) if page.next_cursor else "",
         losses=services.metadata.losses(project_id),
-        base_url=f"{visit.request.base_url}v1",
-        is_new=is_bare,
+        start=start_of(visit) if is_bare else None,
     )
     return visit.render("runs.html", context)
 

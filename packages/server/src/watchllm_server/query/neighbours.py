@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from watchllm_server.events import EPOCH, micros
+from watchllm_server.query.runs import beginnings_of_runs
 
 if TYPE_CHECKING:
     from watchllm_server.query.runs import Run
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _SECOND: Final = 1_000_000
 # A neighbour is mostly near: a longer stretch is looked at only when a shorter one has none.
 _STRETCHES: Final = (3_600 * _SECOND, 86_400 * _SECOND, 300 * 366 * 86_400 * _SECOND)
-_CANDIDATES: Final = 50
+_CANDIDATES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def _nearest(
         )
         while True:
             found = _candidates(store, project_id, span, after or (started, run.run_id), direction)
-            began = _beginnings(store, project_id, [run_id for run_id, _ in found])
+            began = beginnings_of_runs(store, project_id, [run_id for run_id, _ in found])
             for run_id, first in found:
                 # One that began before the stretch is not in its place in this order.
                 if began.get(run_id) == first:
@@ -80,10 +81,3 @@ def _candidates(
         },
     )
     return [(run_id, first) for run_id, first in rows]
-
-
-def _beginnings(store: EventStore, project_id: str, run_ids: list[str]) -> dict[str, int]:
-    if not run_ids:
-        return {}
-    parameters = {"project_id": project_id, "run_ids": run_ids}
-    return dict(store.query("run_beginnings", parameters))

@@ -29,8 +29,11 @@ _WARNINGS = (
     "countIf(status IN ('warning', 'assertion_failed') OR event_type IN "
     "('assertion_failed', 'hallucination_detected', 'performance_alert'))"
 )
-_MATCHING = "run_id IN (SELECT run_id FROM events WHERE project_id = {{project_id:String}} AND {})"
 _UNTIL = "ts <= fromUnixTimestamp64Micro({before_us:Int64}, 'UTC')"
+_MATCHING = (
+    "SELECT run_id FROM events WHERE project_id = {project_id:String} "
+    "AND ts >= fromUnixTimestamp64Micro({from_us:Int64}, 'UTC')"
+)
 _STARTED = "toUnixTimestamp64Micro(min(ts))"
 # An event is logged when its work has ended. Beyond 1,000 years a latency is no time any more.
 _DURATION = (
@@ -163,8 +166,8 @@ def page_of_runs(
 ) -> RunPage:
     """Return the runs of which an event matches, a page at a time.
 
-    The stretch of time is about their beginnings. Raises CursorError when the cursor belongs to
-    another order.
+    The stretch of time is about their beginnings. A page may be shorter than `limit` though there
+    are more. Raises CursorError when the cursor belongs to another order.
     """
     question = f"{_QUESTION}/{sort_by}/{sort_order}"
     key, condition, until = _KEYS[sort_by], where.condition(), micros(where.until)
@@ -198,14 +201,14 @@ def page_of_runs(
         parameters,
         {
             "key": key,
-            "matching": "1" if condition == "1" else _MATCHING.format(condition),
+            "matching": "1" if condition == "1" else f"run_id IN ({_MATCHING} AND {condition})",
             "until": _UNTIL if early else "1",
             "after": after,
             "whole": whole.condition(),
             "order": f"sort_key {direction}, started_us {direction}, run_id {direction}",
         },
     )
-    runs = _summaries(store, where.project_id, found[:limit])
+    runs = _summaries(store, where.project_id, _begun(store, where, found[:limit]))
     if len(found) <= limit:
         return RunPage(runs, None)
     last_id, last_us, last_key = found[limit - 1]
@@ -215,6 +218,23 @@ def page_of_runs(
 def run_by_id(store: EventStore, project_id: str, run_id: str) -> Run | None:
     """Return the summary of one run, or None when the project has no event of it."""
     return next(iter(_summaries(store, project_id, [(run_id, 0)])), None)
+
+
+def beginnings_of_runs(
+    store: EventStore, project_id: str, run_ids: Sequence[str]
+) -> dict[str, int]:
+    """Return when runs began, in microseconds since 1970, by their ids."""
+    if not run_ids:
+        return {}
+    return dict(store.query("run_beginnings", {"project_id": project_id, "run_ids": run_ids}))
+
+
+def _begun(store: EventStore, where: Filter, found: Sequence[list[Any]]) -> Sequence[list[Any]]:
+    """Leave out what began before the stretch of time, of which only that stretch was read."""
+    if where.date_from <= EPOCH:
+        return found
+    began = beginnings_of_runs(store, where.project_id, [run_id for run_id, *_ in found])
+    return [row for row in found if began.get(row[0]) == row[1]]
 
 
 def _summaries(store: EventStore, project_id: str, found: Sequence[Sequence[Any]]) -> list[Run]:

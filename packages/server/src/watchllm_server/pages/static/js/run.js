@@ -14,10 +14,21 @@
   }
 
   // On a narrow screen the event stands below the outline, out of sight.
-  function reveal(event) {
-    if (event.detail.target?.id !== "detail") return;
+  function reveal() {
     const detail = document.getElementById("detail");
     if (detail.getBoundingClientRect().top > window.innerHeight * 0.8) detail.scrollIntoView();
+  }
+
+  // htmx tells of each element that it has put in: of hundreds of rows at a time.
+  let waiting = false;
+  function settled(event) {
+    if (event.detail.target?.id === "detail") reveal();
+    if (waiting) return;
+    waiting = true;
+    window.requestAnimationFrame(() => {
+      waiting = false;
+      mark();
+    });
   }
 
   function listen() {
@@ -27,8 +38,7 @@
     let known = null;
     sign.hidden = false;
     source.addEventListener("changed", (event) => {
-      const first = known === null;
-      if (first) known = Number(document.querySelector("[data-events]").dataset.events);
+      if (known === null) known = Number(document.querySelector("[data-events]").dataset.events);
       if (Number(event.data) === known) return;
       known = Number(event.data);
       window.htmx.ajax("GET", window.location.href, {
@@ -42,9 +52,6 @@
     window.addEventListener("pagehide", () => source.close());
   }
 
-  document.addEventListener("htmx:afterSettle", (event) => {
-    mark();
-    reveal(event);
-  });
+  document.addEventListener("htmx:afterSettle", settled);
   document.addEventListener("DOMContentLoaded", listen);
 })();
