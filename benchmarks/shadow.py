@@ -61,6 +61,8 @@ DRESSES = (
     *("{} Thank you!", "Good morning. {}", "Sorry, one question. {}", "Hey, {}"),
 )
 CONCURRENT = 4
+# Seconds between the requests of one client: a shadow that is outrun leaves lookups out.
+PAUSE = 0.05
 LOOKED = 250  # requests between two looks at the stats
 
 
@@ -184,6 +186,7 @@ async def run(port: int, upstream: int, requests: int, rate: float) -> None:
             async def work(waiting: Any = waiting) -> None:
                 for _ in waiting:
                     await told.ask()
+                    await asyncio.sleep(PAUSE)
 
             await asyncio.gather(*(work() for _ in range(CONCURRENT)))
         await asyncio.sleep(2)

@@ -115,7 +115,14 @@ def create_app(
             service.settle()
 
     forget_answers = gateway.cache.forget if gateway else None
-    eraser = Eraser(store, metadata, keeper.purge_soon, forget_answers, settle)
+    eraser = Eraser(
+        store,
+        metadata,
+        keeper.purge_soon,
+        forget_answers,
+        settle,
+        removed=gateway.semantic.remove if gateway else None,
+    )
     backup = Backup(store, metadata, clock)
     refresh = [pricing.refresh]
     if provider_keys is not None:

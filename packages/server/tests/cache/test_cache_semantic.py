@@ -14,7 +14,7 @@ from watchllm_server.cache.calibrate import NEVER, Comparison
 from watchllm_server.cache.entry import Chosen, Kept
 from watchllm_server.cache.index import MemoryIndex
 from watchllm_server.cache.judgements import Decision, Judged, Judgements
-from watchllm_server.cache.questions import FILE_NAME, Questions, Row
+from watchllm_server.cache.questions import FILE_NAME, Questions
 from watchllm_server.cache.scope import Question
 from watchllm_server.cache.semantic import Found, Models, Semantic
 from watchllm_server.cache.verify import Text, Verdict
@@ -296,6 +296,23 @@ def test_what_was_forgotten_is_neither_found_nor_kept_later(tmp_path: Path) -> N
     kept_bytes.close()
 
 
+def test_a_project_of_the_same_id_begins_with_nothing(tmp_path: Path) -> None:
+    """Of a removed project no comparison, decision or total is left, in memory or on disk."""
+    measured(tmp_path)
+
+    async def remove(semantic: Semantic) -> None:
+        await asyncio.to_thread(semantic.remove, "p")
+
+    *_, found, known = run(
+        tmp_path, keep("abcd", "one"), decide("hit", "one"), stats(), remove, find("abcd"), stats()
+    )
+
+    assert not found.serves
+    assert known.totals == {}
+    assert known.groups[0].error.compared == 0
+    assert run(tmp_path, text_of("hit")) == [None]
+
+
 def test_a_question_whose_text_is_gone_is_no_candidate(tmp_path: Path) -> None:
     """What another process removed from the file is not judged by its vector alone."""
 
@@ -377,58 +394,6 @@ def test_what_was_decided_can_be_read(tmp_path: Path) -> None:
     assert (own.error.compared, own.error.share) == (1_200, 0)
     assert own.error.high < 0.005
     assert known.totals["hits"] == (1, 0.25)
-
-
-def row(name: str) -> Row:
-    """Return a question's row."""
-    return Row(key(name), b"scope", np.array([0.6, 0.8], np.float16).tobytes())
-
-
-def test_what_is_on_disk_is_encrypted(tmp_path: Path) -> None:
-    """The file holds no word of a question."""
-    questions = Questions(tmp_path, Secret(b"s" * 32))
-    questions.put(row("one"), "e", "my secret question", kept("one"))
-    questions.close()
-
-    assert not any(b"secret question" in path.read_bytes() for path in tmp_path.iterdir())
-
-
-def test_a_row_under_another_key_or_secret_is_not_opened(tmp_path: Path) -> None:
-    """A row that was moved, or written under another secret, is nobody's question."""
-    questions = Questions(tmp_path, Secret(b"s" * 32))
-    questions.put(row("one"), "e", "question", kept("one"))
-    with sqlite3.connect(tmp_path / FILE_NAME) as disk:
-        disk.execute("UPDATE questions SET scope = ?", (b"another",))
-    disk.close()
-
-    assert questions.text(key("one")) is None
-    assert list(questions.load("e", 0.0)) == []
-    questions.close()
-
-
-def test_questions_of_another_embedder_and_expired_ones_are_not_loaded(tmp_path: Path) -> None:
-    """Vectors of two models never meet, and what has expired is removed."""
-    questions = Questions(tmp_path, Secret(b"s" * 32))
-    questions.put(row("one"), "e", "question", kept("one"))
-    early = Kept("p", "", entry(expires_at=LATER - 10))
-    questions.put(row("two"), "e", "question", early)
-
-    assert [found.key for found in questions.load("e", LATER - 5)] == [key("one")]
-    assert list(questions.load("another", 0.0)) == []
-    assert questions.text(key("two")) is None
-    questions.close()
-
-
-def test_a_damaged_file_is_set_aside(tmp_path: Path) -> None:
-    """An index that cannot be read is begun anew, and the damaged file stays for who wants it."""
-    (tmp_path / FILE_NAME).write_bytes(b"no database" * 1_000)
-
-    questions = Questions(tmp_path, Secret(b"s" * 32))
-    questions.put(row("one"), "e", "question", kept("one"))
-
-    assert questions.text(key("one")) == "question"
-    assert (tmp_path / "questions.damaged").exists()
-    questions.close()
 
 
 class Opinion:

@@ -193,6 +193,12 @@ class Judgements:
             self._disk.execute("DELETE FROM decisions WHERE project = ?", (project,))
             self._disk.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
+    def remove(self, project: str) -> None:
+        """Forget all of a project that is no more: another of its id begins with nothing."""
+        with self._lock:
+            for table in ("comparisons", "decisions", "totals"):
+                self._disk.execute(f"DELETE FROM {table} WHERE project = ?", (project,))  # noqa: S608 - fixed names
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

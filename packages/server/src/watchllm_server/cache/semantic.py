@@ -16,7 +16,7 @@ from watchllm_server.cache.entry import Chosen
 from watchllm_server.cache.evidence import Evidence
 from watchllm_server.cache.judgements import Judged
 from watchllm_server.cache.questions import Row
-from watchllm_server.errors import ModelError
+from watchllm_server.errors import ModelError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -213,12 +213,23 @@ class Semantic:
             if chosen == Chosen():
                 self._judgements.forget(project)
 
+        self._wait_for(work)
+
+    def remove(self, project: str) -> None:
+        """Forget also what was counted and compared of a project that is no more.
+
+        Called as `forget` is. Raises StoreError.
+        """
+
+        def work() -> None:
+            self._judgements.remove(project)
+            # What is left is read anew when it is next asked for.
+            self._evidence = None
+
         try:
-            self._pool.submit(work).result()
-        except RuntimeError as error:
-            raise sqlite3.OperationalError("the server is closing") from error
-        except ModelError as error:
-            raise sqlite3.OperationalError(str(error)) from error
+            self._wait_for(work)
+        except sqlite3.Error as error:
+            raise StoreError(f"What is known of hits cannot be forgotten: {error}.") from error
 
     async def decide(self, project: str, event_id: str, decision: Decision) -> None:
         """Take down what was decided for an event, and count it."""
@@ -436,6 +447,14 @@ class Semantic:
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+    def _wait_for(self, work: Callable[[], None]) -> None:
+        try:
+            self._pool.submit(work).result()
+        except RuntimeError as error:
+            raise sqlite3.OperationalError("the server is closing") from error
+        except ModelError as error:
+            raise sqlite3.OperationalError(str(error)) from error
 
     async def _run(self, work: Callable[[], _T], otherwise: _T) -> _T:
         """Do on the thread what may wait for the disk or the processor."""

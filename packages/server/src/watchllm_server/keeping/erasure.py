@@ -20,8 +20,8 @@ class Eraser:
 
     `forget_answers` empties the cache of a project, whose answers do not say whom they were made
     for; `settle` waits until no recorded call is on its way to the store that was looked up before
-    the erasure was noted. Safe to use from any thread but the event loop's; it blocks while the
-    store works.
+    the erasure was noted; `removed` is told of a project that is no more. Safe to use from any
+    thread but the event loop's; it blocks while the store works.
     """
 
     def __init__(
@@ -31,12 +31,15 @@ class Eraser:
         then: Callable[[], object],
         forget_answers: Callable[[str], object] | None = None,
         settle: Callable[[], object] = lambda: None,
+        *,
+        removed: Callable[[str], object] | None = None,
     ) -> None:
         self._store = store
         self._metadata = metadata
         self._then = then
         self._forget_answers = forget_answers
         self._settle = settle
+        self._removed = removed
 
     def erase(self, project_id: str, subject: Subject, name: str) -> Erasure:
         """Erase what a project holds of a user or run; once it returns no answer knows them.
@@ -65,4 +68,7 @@ class Eraser:
         """
         self._metadata.delete_project(project_id)
         forget_keys()
-        return self.erase(project_id, "project", project_id)
+        done = self.erase(project_id, "project", project_id)
+        if self._removed:
+            self._removed(project_id)
+        return done
