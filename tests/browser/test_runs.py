@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from browsing import OUTPUT, send
+from browsing import OUTPUT
 from playwright.sync_api import expect
+from watchllm_server.demo.history import send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,9 @@ PLANTED = (
     "\x1b[31mred\x1b[0m \u202eright to left\u2066 unclosed"
     "</pre></details></article></main>{{ 7 * 7 }}"
 )
+
+# A busy machine takes its time; what is waited for ends the wait.
+expect.set_options(timeout=20_000)
 
 SCROLLED = """loaded => {
     const rows = document.getElementById("rows");
@@ -61,7 +65,7 @@ def large(shop: Server) -> str:
             event("large", 6_999 - 20 * number - below, parent_event_id=top["event_id"])
             for below in range(9)
         ]
-    send(shop, events)
+    send(shop.url, shop.key, events)
     return "large"
 
 
@@ -79,7 +83,8 @@ def hostile(shop: Server) -> str:
         "status": "success",
     }  # fmt: skip
     send(
-        shop,
+        shop.url,
+        shop.key,
         [
             event(
                 run_id, 5, event_id=f"planted {PLANTED}", prompt=f"system: {PLANTED}",
@@ -136,11 +141,11 @@ def test_a_row_shows_its_event_and_the_address_says_so(
 def test_a_run_grows_on_its_page_while_it_goes_on(tab: Callable[..., Tab], shop: Server) -> None:
     """A new event appears in the outline and in the sums, and what is chosen stays."""
     first = event("growing", 2, prompt="The first question.")
-    send(shop, [first])
+    send(shop.url, shop.key, [first])
     page = tab().open(f"/projects/{shop.project}/runs/growing?event={first['event_id']}")
     expect(page.locator("[data-live]")).to_be_visible()
 
-    send(shop, [event("growing", 0, model="another-model")])
+    send(shop.url, shop.key, [event("growing", 0, model="another-model")])
 
     expect(page.locator("#rows")).to_contain_text("another-model")
     expect(page.locator("#summary")).to_contain_text("10 / 14")
