@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,9 @@ def http_page() -> str:
     hidden = {"Batch", "BatchAnswer", "Document", "Error", "EventQuery", "StatusAnswer", *SCHEMAS}
     for name, schema in document()["components"]["schemas"].items():
         if name not in hidden:
-            text += f"\n### {name}\n\n{schema['description']}\n\n| field | type |\n|---|---|\n"
+            # Python 3.13 takes the indentation out of docstrings, and those before it do not.
+            told = cleandoc(schema["description"])
+            text += f"\n### {name}\n\n{told}\n\n| field | type |\n|---|---|\n"
             for field, kind in schema["properties"].items():
                 text += f"| `{field}` | {type_of(kind)} |\n"
     return head + MARK + routes + text
