@@ -157,7 +157,9 @@ def _tile(
     tone = ""
     if more and abs(ratio - 1) >= 0.05:  # noqa: PLR2004 - less than a twentieth is noise
         tone = "bad" if ratio > 1 else "good"
-    return Tile(name, read(now), f"{show.ratio(ratio)}, was {read(was)}", tone)
+    # A number is not parted from its unit.
+    parts = (text.replace(" ", "\N{NO-BREAK SPACE}") for text in (show.ratio(ratio), read(was)))
+    return Tile(name, read(now), ", was ".join(parts), tone)
 
 
 def _tokens(found: Totals) -> int | None:
