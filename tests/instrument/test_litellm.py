@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it asks for prices as it is imported
+os.environ["LOGGING_EXECUTOR_MAX_THREADS"] = "4"  # the tests wait until all of them are idle
 pytest.importorskip("litellm")
 
 import litellm
