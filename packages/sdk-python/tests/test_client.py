@@ -36,7 +36,7 @@ if TYPE_CHECKING:
             (
                 "api_key project_id base_url environment sample_rate redact_pii batch_size"
                 " flush_interval_seconds timeout release enabled durability spool_dir spool_max_mb"
-                " debug transport clock"
+                " debug also_to transport clock"
             ),
         ),
         (
