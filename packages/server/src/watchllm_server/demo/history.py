@@ -24,10 +24,11 @@ DAYS: Final = 30
 _BATCH: Final = 500
 _DAY: Final = timedelta(days=1)
 _CLIENT: Final = {"sdk_version": "0.2.0", "platform": "linux", "hostname": "assistant-1"}
+# No addresses: the server would put one placeholder in the place of them all.
 _USERS: Final = (
-    "ada@acme.example", "ben@acme.example", "chen@globex.example", "dana@globex.example",
-    "eli@initech.example", "fatima@initech.example", "goran@umbrella.example", "hana@acme.example",
-    "ivan@globex.example", "julia@stark.example", "kofi@stark.example", "lena@wayne.example",
+    "acme-ada", "acme-ben", "globex-chen", "globex-dana",
+    "initech-eli", "initech-fatima", "umbrella-goran", "acme-hana",
+    "globex-ivan", "stark-julia", "stark-kofi", "wayne-lena",
 )  # fmt: skip
 _QUESTIONS: Final = (
     ("Where is my order {n}?", "Order {n} left our warehouse yesterday and arrives on Thursday."),
