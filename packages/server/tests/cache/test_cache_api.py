@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -71,16 +72,18 @@ def served(tmp_path: Path, metadata: Metadata) -> Iterator[Served]:
                 made = NOW.timestamp() + 3_600 * number
                 kept = entry(model=model, created_at=made, event_id=f"event-{number}")
                 store.put(key((project, number)), project, "ns", kept)
+        semantic = without_model(tmp_path / "meaning")
         api = CacheApi(
             store,
             Rules(metadata, 60),
-            without_model(tmp_path / "meaning"),
+            semantic,
             Authenticator(keyring, "read"),
             Authenticator(keyring, "gateway"),
         )
         app = Starlette(routes=api.routes(), exception_handlers={Problem: answer_problem})
         client = TestClient(app)
         yield Served(client, store, (projects[0], projects[1]), (keys[0], keys[1]))
+        asyncio.run(semantic.close())
 
 
 def test_the_stats_are_those_of_the_project(served: Served) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -446,4 +447,5 @@ def test_without_an_embedder_nothing_is_kept_or_found(tmp_path: Path) -> None:
     """With `none` no model is loaded, no question is written down, and no line is logged."""
     assert run(tmp_path, keep("abcd", "one"), find("abcd"), models=None) == [None, None]
 
-    assert list(Questions(tmp_path, Secret(b"s" * 32)).load("letters", 0.0)) == []
+    with closing(Questions(tmp_path, Secret(b"s" * 32))) as written:
+        assert list(written.load("letters", 0.0)) == []
