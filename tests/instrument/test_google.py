@@ -59,7 +59,7 @@ class Google:
             finally:
                 for _ in range(3):  # one generator stands in another
                     gc.collect()
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)  # a turn, in which it is closed
 
         return self.loop.run_until_complete(all_of_it())
 

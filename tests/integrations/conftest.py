@@ -85,7 +85,7 @@ def wait_until(true: Callable[[], Any], what: str) -> Any:
         found = true()
         if found:
             return found
-        time.sleep(0.02)
+        time.sleep(0.02)  # what is waited for is done by another process
     pytest.fail(f"{what} within {PATIENCE_SECONDS} s")
 
 

@@ -46,7 +46,7 @@ def fastapi_app() -> FastAPI:
     @app.get("/async")
     async def asynchronous() -> str:
         log_call("async")
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn, in which others run
         return "async"
 
     @app.get("/thread")

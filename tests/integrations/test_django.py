@@ -46,7 +46,7 @@ def sync_view(_: HttpRequest) -> HttpResponse:
 
 async def async_view(_: HttpRequest) -> HttpResponse:
     """Log in the task of the request."""
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # a turn, in which others run
     log_call("async")
     return HttpResponse("async")
 

@@ -64,7 +64,7 @@ def test_a_request_of_asgi_is_in_the_run_of_its_header(app: App) -> None:
         assert await receive() == {"type": "http.request"}
         log_call(app.client, run_id=None, prompt="begun")
         await send({"type": "http.response.start", "status": 200})
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn, in which others run
         log_call(app.client, run_id=None, prompt="sent")
 
     async def receive() -> Any:

@@ -131,7 +131,7 @@ def test_texts_beyond_a_bound_are_refused_at_once(upstream: Upstream) -> None:
             asyncio.ensure_future(embedder.embed(f"text {n}"))
             for n in range(vectors.WAITING + vectors.AT_ONCE)
         ]
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn, in which each takes its place
         with pytest.raises(ModelError) as refused:
             await embedder.embed("one more")
         embedder.close()
@@ -149,7 +149,7 @@ def test_whoever_gives_up_is_not_asked_for(upstream: Upstream) -> None:
     async def use(embedder: EndpointEmbedder) -> None:
         first = [asyncio.ensure_future(embedder.embed(f"t{n}")) for n in range(vectors.AT_ONCE)]
         gone = asyncio.ensure_future(embedder.embed("gone"))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # likewise
         gone.cancel()
         await asyncio.gather(*first)
         await embedder.embed("last")
