@@ -60,10 +60,12 @@ _NEAREST: Final = """
     ORDER BY vector <=> %(vector)s::halfvec LIMIT %(most)s
 """
 _EVICT: Final = """
-    DELETE FROM watchllm_questions WHERE key IN (
-        SELECT key FROM watchllm_questions ORDER BY used
-        LIMIT greatest(0, (SELECT count(*) FROM watchllm_questions) - %s)
-    ) RETURNING key
+    WITH gone AS (
+        DELETE FROM watchllm_questions WHERE key IN (
+            SELECT key FROM watchllm_questions ORDER BY used
+            LIMIT greatest(0, (SELECT count(*) FROM watchllm_questions) - %s)
+        ) RETURNING key, used
+    ) SELECT key FROM gone ORDER BY used
 """
 _FORGET: Final = """
     DELETE FROM watchllm_questions WHERE project = %(project)s
@@ -152,7 +154,7 @@ class SharedQuestions:
         )  # fmt: skip
 
     def add(self, scope: bytes, key: bytes, vector: Vector) -> list[bytes]:  # noqa: ARG002 - as the protocol has it
-        """Return the keys of questions that had to go; the question itself is there since `put`."""
+        """Return the keys of what had to go, longest unused first; `put` brought the question."""
         self._added += 1
         if self._added % min(_ADDED, self._max):
             return []
