@@ -16,6 +16,7 @@ from rich.progress import track
 from watchllm_server import datadir
 from watchllm_server.events import read_event
 from watchllm_server.store.embedded import EmbeddedStore
+from watchllm_server.store.words import index_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,6 +110,8 @@ def fill(directory: Path, events: Events) -> None:
         for first in track(range(0, events.count, GROUP), description="storing events"):
             last = min(first + GROUP, events.count)
             store.insert_group([events.row(number) for number in range(first, last)])
+        # As a server does once events stop coming.
+        index_words(store, seconds=0, wait=True)
     finally:
         store.close()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from watchllm_server.errors import MetadataUnavailableError, StoreError
 from watchllm_server.keeping.retention import expire
 from watchllm_server.store.deletion import purge
+from watchllm_server.store.words import index_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ _RETENTION_SECONDS = 3_600.0
 
 
 class Keeper:
-    """Note when keys were used each minute, keep to the retention each hour, clear erased events.
+    """Note the use of keys and index words each minute, expire events hourly, clear erased ones.
 
     `start` it, and `close` it to end its thread. A round that fails is logged and done again with
     the next.
@@ -79,6 +80,7 @@ class Keeper:
             self._attempt("retention", self._expire)
         if not self._purged:
             self._attempt("erased events", self._purge)
+        self._attempt("the index over words", self._index_words)
 
     def _run(self) -> None:
         while True:
@@ -112,6 +114,9 @@ class Keeper:
         except StoreError:
             self._purged = False
             raise
+
+    def _index_words(self) -> None:
+        index_words(self._store, wait=False)
 
     def _attempt(self, what: str, work: Callable[[], None]) -> None:
         try:

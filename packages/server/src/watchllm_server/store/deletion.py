@@ -68,7 +68,7 @@ def purge(store: EventStore, *, wait: bool) -> bool:
     months = store.query("deletion_unpurged", {})
     for month, at_work in months:
         if wait or not at_work:
-            store.run("deletion_purge", {"wait": int(wait)}, {"partition": _checked(month)})
+            store.run("deletion_purge", {"wait": int(wait)}, {"partition": checked_month(month)})
     return wait or not months
 
 
@@ -82,7 +82,7 @@ def drop_months(store: EventStore, cutoffs: Mapping[str, datetime]) -> int:
     until = micros(max(cutoffs.values()))
     dropped = 0
     for month, projects in store.query("deletion_months", {"until_us": until}):
-        end = _end(_checked(month))
+        end = _end(checked_month(month))
         if all(project in cutoffs and end <= cutoffs[project] for project in projects):
             store.run("deletion_drop_month", {}, {"partition": month})
             dropped += 1
@@ -96,7 +96,8 @@ def _delete(store: EventStore, parameters: Mapping[str, Value], condition: str) 
     return found
 
 
-def _checked(month: str) -> str:
+def checked_month(month: str) -> str:
+    """Return a month as the engine names it, such as 202611; raise ValueError for other text."""
     if not _MONTH.fullmatch(month):
         raise ValueError(month)
     return month
