@@ -60,6 +60,8 @@ def test_kinds_go_by_any_case_and_by_their_long_name() -> None:
         ({"deny_keys": ["  "]}, "deny_keys: '  ' is no text"),
         ({"deny_keys": Unshowable()}, "deny_keys=<Unshowable>: give a list"),
         ({"deny_keys": [b"x" * 100]}, "...  is no text".replace("  ", " ")),
+        ({"hash_key": "short"}, "hash_key: give a secret text of 16 characters or more"),
+        ({"hash_key": b"x" * 20}, "hash_key: give a secret text"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(arguments: dict[str, Any], sentence: str) -> None:
@@ -138,3 +140,14 @@ def test_rules_are_made_of_a_setting() -> None:
     rules = rules_of(RedactionConfig(kinds=["SECRET", "EMAIL"]))
     assert [detector.kind for detector in rules] == ["secret", "email"]
     assert rules[0].placeholder == "[REDACTED_SECRET]"
+
+
+def test_the_key_of_marks_is_never_shown() -> None:
+    """Neither what shows a configuration nor what refuses one tells the secret."""
+    config = RedactionConfig(hash_key="correct horse battery")
+
+    assert repr(config) == "RedactionConfig(hash_key=...)"
+    assert config != RedactionConfig(hash_key="another horse battery")
+    with pytest.raises(ConfigurationError) as raised:
+        RedactionConfig(hash_key="horse battery")
+    assert "horse" not in str(raised.value)

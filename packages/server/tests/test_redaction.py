@@ -183,7 +183,7 @@ def test_only_the_kinds_of_the_setting_are_replaced() -> None:
 def test_counts_are_added_to_those_of_the_sender() -> None:
     """What the sender has counted stays, and its placeholders are not counted again."""
     event = prompt_call(
-        prompt=f"[REDACTED_EMAIL] and {ADDRESS} and {CARD}",
+        prompt=f"[REDACTED_EMAIL] [REDACTED_EMAIL:abcdefabcdef] and {ADDRESS} and {CARD}",
         redactions={"email": 1, "name": 3, "credit_card": "two"},
     )
 

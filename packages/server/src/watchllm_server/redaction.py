@@ -56,7 +56,7 @@ _NOTHING: Final[dict[str, Any]] = {}
 # What is found in names and ids; the other kinds are made of digits, as many ids are.
 _IN_IDS: Final = frozenset({"EMAIL", "SECRET"})
 _IDS: Final = uuid.UUID("b1f1c1a4-5e0e-4c5b-8a54-7d0f3f1a9e61")
-_PLACEHOLDER = re.compile(r"\[REDACT(?:ED_([A-Z0-9_]+)|ION_FAILED)\]")
+_PLACEHOLDER = re.compile(r"\[REDACT(?:ED_([A-Z0-9_]+)(?::[a-p]{12})?|ION_FAILED)\]")
 # One of these is in whatever the SDK returns in place of a value, and not as its copy.
 _CUT: Final = "[TRUNCATED"
 _MARKS: Final = ("[REDACT", _CUT, "[UNREADABLE")

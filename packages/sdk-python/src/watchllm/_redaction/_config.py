@@ -16,6 +16,7 @@ KINDS = ("EMAIL", "CC", "PHONE", "SSN", "IBAN", "IP", "SECRET")
 _DEFAULT_KINDS = ("EMAIL", "CC")
 _ALIASES = {"CREDIT_CARD": "CC"}
 _MOST_KEY = 64
+_LEAST_HASH_KEY = 16
 
 # Compared without case, and without the dashes, dots, spaces and underscores between the words.
 DEFAULT_DENY_KEYS: tuple[str, ...] = (
@@ -77,17 +78,21 @@ class RedactionConfig:
         leads through lists without a name for their items.
     deny_keys: keys of dicts whose values are always replaced, by `[REDACTED_FIELD]`, whatever case
         and whichever of `-`, `_`, `.` and spaces they are written with.
+    hash_key: a secret of 16 characters or more, to tell findings apart: those of kinds and patterns
+        become `[REDACTED_EMAIL:abcdefabcdef]`, the same for the same finding wherever the key is
+        the same. Whoever has the key can find out whether an address is the one that stood there.
 
     Raises ConfigurationError with all that is wrong.
     """
 
-    __slots__ = ("callables", "deny_keys", "kinds", "patterns", "skip_fields")
+    __slots__ = ("callables", "deny_keys", "hash_key", "kinds", "patterns", "skip_fields")
 
     kinds: tuple[str, ...]
     patterns: Mapping[str, re.Pattern[str]]
     callables: tuple[Redactor, ...]
     skip_fields: tuple[str, ...]
     deny_keys: tuple[str, ...]
+    hash_key: str | None
 
     def __init__(
         self,
@@ -96,6 +101,7 @@ class RedactionConfig:
         callables: Iterable[Redactor] = (),
         skip_fields: Iterable[str] = (),
         deny_keys: Iterable[str] = DEFAULT_DENY_KEYS,
+        hash_key: str | None = None,
     ) -> None:
         problems: list[str] = []
         self._set("kinds", _kinds(kinds, problems))
@@ -103,6 +109,7 @@ class RedactionConfig:
         self._set("callables", _callables(callables, problems))
         self._set("skip_fields", _skip_fields(skip_fields, problems))
         self._set("deny_keys", _deny_keys(deny_keys, problems))
+        self._set("hash_key", _hash_key(hash_key, problems))
         if problems:
             raise ConfigurationError("\n".join(["RedactionConfig cannot be used:", *problems]))
 
@@ -113,13 +120,14 @@ class RedactionConfig:
         raise AttributeError(f"a RedactionConfig never changes: make one with {name}=... instead")
 
     def __repr__(self) -> str:
-        """Return the call that makes it, without what is as by default."""
+        """Return the call that makes it, without what is as by default and without the key."""
         default = RedactionConfig()
         shown = [
             f"{name}={getattr(self, name)!r}"
             for name in ("kinds", "patterns", "callables", "skip_fields", "deny_keys")
             if getattr(self, name) != getattr(default, name)
         ]
+        shown += ["hash_key=..."] if self.hash_key else []
         return f"RedactionConfig({', '.join(shown)})"
 
     def __eq__(self, other: object) -> bool:
@@ -196,6 +204,17 @@ def _skip_fields(given: Any, problems: list[str]) -> tuple[str, ...]:
 
 def _deny_keys(given: Any, problems: list[str]) -> tuple[str, ...]:
     return _texts("deny_keys", given, '["password"]', problems)
+
+
+def _hash_key(given: Any, problems: list[str]) -> str | None:
+    if given is None or (isinstance(given, str) and len(given) >= _LEAST_HASH_KEY):
+        return given
+    # Never shown: it is a secret, if too short a one.
+    problems.append(
+        f"hash_key: give a secret text of {_LEAST_HASH_KEY} characters or more, such as one of"
+        " secrets.token_urlsafe(), and the same in every process whose events belong together"
+    )
+    return None
 
 
 def _shown(value: Any) -> str:

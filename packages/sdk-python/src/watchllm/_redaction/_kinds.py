@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from typing import Iterable
 
     from watchllm._redaction._config import RedactionConfig
+    from watchllm._redaction._keyed import Keyed
     from watchllm._redaction._rules import Detector, Step
 
 # In order of precedence: where two kinds overlap, all of it is called by the first.
@@ -33,11 +34,11 @@ def detectors_of(kinds: Iterable[str]) -> tuple[Detector, ...]:
     )
 
 
-def steps_of(config: RedactionConfig) -> tuple[Step, ...]:
+def steps_of(config: RedactionConfig, keyed: Keyed | None) -> tuple[Step, ...]:
     """Return the user's own patterns, then their functions."""
     if not config.patterns and not config.callables:
         return ()
     from watchllm._redaction._patterns import CallableStep, PatternStep
 
-    patterns = [PatternStep(name, pattern) for name, pattern in config.patterns.items()]
+    patterns = [PatternStep(name, pattern, keyed) for name, pattern in config.patterns.items()]
     return (*patterns, *map(CallableStep, config.callables))

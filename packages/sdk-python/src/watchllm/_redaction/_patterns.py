@@ -15,22 +15,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Iterable, Mapping
 
+    from watchllm._redaction._keyed import Keyed
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
-_PLACEHOLDER = re.compile(r"\[REDACT(?:ED_[A-Z][A-Z0-9_]*|ION_FAILED)\]")
+_PLACEHOLDER = re.compile(r"\[REDACT(?:ED_[A-Z][A-Z0-9_]*(?::[a-p]{12})?|ION_FAILED)\]")
 
 
 class PatternStep:
     """Replace the matches of a regular expression. Its cost is the expression's own."""
 
-    def __init__(self, name: str, pattern: re.Pattern[str]) -> None:
+    def __init__(self, name: str, pattern: re.Pattern[str], keyed: Keyed | None = None) -> None:
         self.kind = name.lower()
         self._placeholder = f"[REDACTED_{name.upper()}]"
         self._pattern = pattern
+        self._keyed = keyed
 
     def replace(self, text: str) -> tuple[str, int]:
         """Return the text with every match replaced, and how many there were."""
         spans = [match.span() for match in self._pattern.finditer(text)]
-        return _replaced(text, spans, self._placeholder) if spans else (text, 0)
+        return _replaced(text, spans, self._placeholder, self._keyed) if spans else (text, 0)
 
 
 class CallableStep:
@@ -52,7 +55,9 @@ class CallableStep:
         return _replaced(text, spans, "[REDACTED_CUSTOM]")
 
 
-def _replaced(text: str, spans: list[tuple[int, int]], placeholder: str) -> tuple[str, int]:
+def _replaced(
+    text: str, spans: list[tuple[int, int]], placeholder: str, keyed: Keyed | None = None
+) -> tuple[str, int]:
     """Replace spans in order; placeholders that are there stay whole, or go as a whole."""
     there = [match.span() for match in _PLACEHOLDER.finditer(text)] if "[REDACT" in text else []
     pieces: list[str] = []
@@ -72,7 +77,8 @@ def _replaced(text: str, spans: list[tuple[int, int]], placeholder: str) -> tupl
         if begin < done:  # two findings that reach into one placeholder
             done = max(done, stop)
             continue
-        pieces += (text[done:begin], placeholder)
+        shown = placeholder if keyed is None else keyed.mark(placeholder, text[start:end])
+        pieces += (text[done:begin], shown)
         done = stop
         number += 1
     pieces.append(text[done:])

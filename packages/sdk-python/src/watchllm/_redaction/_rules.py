@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Iterable, Protocol, Tuple, Union
 
+    from watchllm._redaction._keyed import Keyed
+
     class Detector(Protocol):
         """Find one kind of personal data in text.
 
@@ -61,6 +63,7 @@ class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at ru
     __slots__ = (
         "_config",
         "_detectors",
+        "_keyed",
         "_steps",
         "clean",
         "deny",
@@ -72,6 +75,7 @@ class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at ru
 
     def __init__(self, detectors: Sequence[Detector] | RedactionConfig) -> None:
         self._detectors: tuple[Detector, ...] | None = None
+        self._keyed: Keyed | None = None
         self._steps: tuple[Step, ...] = ()
         self.deny: frozenset[str] = NO_TEXTS
         self.skip: Skip = {}
@@ -154,7 +158,10 @@ class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at ru
         done = 0
         for start, end, index in spans:
             detector = self.load()[index]
-            pieces += (text[done:start], detector.placeholder)
+            placeholder = detector.placeholder
+            if self._keyed is not None:
+                placeholder = self._keyed.mark(placeholder, text[start:end])
+            pieces += (text[done:start], placeholder)
             done = end
             counts[detector.kind] = counts.get(detector.kind, 0) + 1
         pieces.append(text[done:])
@@ -167,7 +174,11 @@ class Rules(Sequence):  # type: ignore[type-arg] # 3.8 cannot subscript it at ru
             from watchllm._redaction._kinds import detectors_of, steps_of
 
             config = self._config or RedactionConfig()
-            self._steps = steps_of(config)
+            if config.hash_key is not None:
+                from watchllm._redaction._keyed import Keyed
+
+                self._keyed = Keyed(config.hash_key)
+            self._steps = steps_of(config, self._keyed)
             self._detectors = detectors_of(config.kinds)
             looks = [getattr(detector, "may_find", None) for detector in self._detectors]
             if not self._steps and all(looks):
