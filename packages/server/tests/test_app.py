@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,11 +11,11 @@ from conftest import prompt_call
 from starlette.testclient import TestClient
 from watchllm_server.app import create_app
 from watchllm_server.errors import StoreError
+from watchllm_server.pricing import Prices
 from watchllm_server.settings import load_settings
 
 if TYPE_CHECKING:
     from watchllm_server.metadata import Metadata
-    from watchllm_server.pricing import Prices
 
 
 class BrokenStore:
@@ -106,3 +107,21 @@ def test_a_mistake_of_ours_is_500_and_logged_without_data(
     assert "ZeroDivisionError at " in caplog.text
     assert "test_app.py:" in caplog.text
     assert "private words" not in caplog.text + str(answer)
+
+
+def test_what_waits_for_the_price_lists_is_told_of_them(metadata: Metadata) -> None:
+    """Whoever starts the server can do something once what lasts is loaded: then prices are."""
+    prices = Prices()
+    told: Future[bool] = Future()
+    app = create_app(
+        load_settings({}),
+        store=BrokenStore(StoreError("away")),
+        metadata=metadata,
+        prices=prices,
+        when_loaded=lambda: told.set_result(prices.is_warm),
+    )
+
+    with TestClient(app):
+        found = told.result(60)
+
+    assert found

@@ -68,12 +68,13 @@ def create_app(
     control_token: str = "",
     gateway: GatewayParts | None = None,
     provider_keys: ProjectKeys | None = None,
+    when_loaded: Callable[[], object] = lambda: None,
 ) -> ASGIApp:
     """Return the application. Its lifespan starts the writer, and ends by storing what it has.
 
     `control_token` admits the commands of this machine. Without the parts of a gateway there is
-    none, and without `provider_keys` projects cannot store any. The store and the metadata stay the
-    caller's to close.
+    none, and without `provider_keys` projects cannot store any. `when_loaded` is called once the
+    price lists are there, on a thread. The store and the metadata stay the caller's to close.
     """
     pricing = OwnPrices(metadata, prices or Prices())
     clock = clock or SystemClock()
@@ -182,7 +183,9 @@ def create_app(
         keeper.start()
         refresher.start()
         # Loading the price lists takes seconds that no sender should wait for.
-        threading.Thread(target=pricing.warm, name="warm-prices", daemon=True).start()
+        threading.Thread(
+            target=_load, args=(pricing, when_loaded), name="warm-prices", daemon=True
+        ).start()
         if service:
             service.start()
         yield
@@ -208,6 +211,11 @@ def create_app(
         return Guard(app, routes, metrics, clock)
     front = Front(service.gateway, app)
     return Guard(front, routes, metrics, clock, service.gateway.paths)
+
+
+def _load(pricing: OwnPrices, then: Callable[[], object]) -> None:
+    pricing.warm()
+    then()
 
 
 def _cache_routes(

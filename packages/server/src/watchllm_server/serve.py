@@ -32,7 +32,7 @@ from watchllm_server.gateway.meaning import PATIENCE
 from watchllm_server.gateway.providers.client import Client
 from watchllm_server.gateway.providers.known import providers_of
 from watchllm_server.gateway.service import GatewayParts
-from watchllm_server.heap import give_back_large_blocks
+from watchllm_server.heap import give_back_large_blocks, look_past_what_stays
 from watchllm_server.limits import Limiter
 from watchllm_server.metadata import Metadata
 from watchllm_server.metadata.database import check_project_id, check_secret
@@ -112,6 +112,7 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
                     credentials=provider_keys,
                 ),
                 provider_keys=provider_keys,
+                when_loaded=look_past_what_stays,
             ),
             http="httptools",
             ws="none",
