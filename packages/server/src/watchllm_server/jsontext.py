@@ -21,6 +21,7 @@ _CODE = re.compile(
 )
 _ASCII = 0x80
 _MAX_LEVELS: Final = 64
+_decode = msgspec.json.Decoder().decode
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -72,13 +73,15 @@ def parse(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = value.encode("utf-8", "replace")
-    for attempt in (text, mend_halves(text)):
+    try:
+        found = _decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        text = mend_halves(text)
         try:
-            found = msgspec.json.decode(attempt)
+            found = _decode(text)
         except (msgspec.DecodeError, RecursionError):
-            continue
-        return value if is_deeper_than(_MAX_LEVELS, attempt) else found
-    return value
+            return value
+    return value if is_deeper_than(_MAX_LEVELS, text) else found
 
 
 def text_of(value: Any) -> str:
