@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 from conftest import CONTRACT, prompt_call
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
+from row_contents import contents
 from watchllm_server.calls import read_call
 from watchllm_server.events import FaultyEventError, read_event
 
@@ -60,17 +60,6 @@ CALLS = st.fixed_dictionaries(
 def encoded(event: Any, *, ascii_only: bool = True) -> Raw:
     """Return an event as JSON."""
     return Raw(json.dumps(event, ensure_ascii=ascii_only).encode())
-
-
-def contents(row: Row) -> Any:
-    """Return all that a row holds, with its texts decoded."""
-    columns = json.loads(msgspec.json.encode(row.columns))
-    columns["ts"] = columns["ts"].partition(".")[0]
-    if "attributes" in columns:
-        columns["attributes"] = json.loads(columns["attributes"])
-    call = row.call and msgspec.structs.replace(row.call, response_metadata=None)
-    metadata = row.call and row.call.response_metadata
-    return row.project_id, row.event_id, row.ts, columns, call, metadata and json.loads(metadata)
 
 
 def long_way(raw: Raw) -> Row | None:

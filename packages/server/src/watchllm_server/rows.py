@@ -34,8 +34,8 @@ class Columns(Struct, kw_only=True, gc=False):
     tokens_input: int | Json = UNSET
     tokens_output: int | Json = UNSET
     sample_rate: Json = UNSET
-    prompt: Json = UNSET
-    response: Json = UNSET
+    prompt: str | Json = UNSET
+    response: str | Json = UNSET
     attributes: str | UnsetType = UNSET
     error_type: str | UnsetType = UNSET
     error_message: str | UnsetType = UNSET

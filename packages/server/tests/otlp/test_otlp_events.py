@@ -41,7 +41,7 @@ def test_the_id_of_an_event_never_changes() -> None:
 
 @given(st.sets(st.tuples(st.binary(min_size=16, max_size=16), st.binary(min_size=8, max_size=8))))
 def test_ids_of_different_spans_differ(spans: set[tuple[bytes, bytes]]) -> None:
-    """Every span, and every exception of a span, has an id of its own, which is a UUID."""
+    """Every span, and every exception of a span, has an id of its own: a UUID made of its name."""
     ids = [
         event_id(trace.hex(), each.hex(), number)
         for trace, each in spans
@@ -50,6 +50,7 @@ def test_ids_of_different_spans_differ(spans: set[tuple[bytes, bytes]]) -> None:
 
     assert len(set(ids)) == 3 * len(spans)
     assert all(str(uuid.UUID(one)) == one for one in ids)
+    assert {(uuid.UUID(one).version, uuid.UUID(one).variant) for one in ids} <= {(5, uuid.RFC_4122)}
 
 
 def test_a_parent_is_named_by_the_id_of_its_event() -> None:

@@ -13,6 +13,7 @@ from conftest import KEY
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from otlp_any import ATTRIBUTES, FEW_ATTRIBUTES
 from otlp_spans import attributes, export, pairs, span
 from watchllm_server.errors import Problem
 from watchllm_server.ingest.otlp.events import rows_of
@@ -192,39 +193,9 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
         assert status in (200, 400)
 
 
-_plain = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(2**63), 2**63 - 1),
-    st.floats(),
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
-)
-_values = st.recursive(
-    _plain,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), inner),
-    ),
-    max_leaves=8,
-)
-_names = st.one_of(
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
-    st.sampled_from(
-        [
-            "gen_ai.operation.name", "gen_ai.input.messages", "gen_ai.output.messages",
-            "gen_ai.request.model", "gen_ai.usage.input_tokens", "gen_ai.prompt.0.content",
-            "gen_ai.system_instructions", "gen_ai.response.finish_reasons", "error.type",
-            "llm.input_messages.0.message.tool_calls.0.tool_call.function.name",
-            "llm.invocation_parameters", "openinference.span.kind", "input.value", "tag.tags",
-            "llm.cost.total", "gen_ai.response.time_to_first_chunk", "llm.tools.0.x", "user.id",
-        ]
-    ),
-)  # fmt: skip
-
-
 @given(
-    st.dictionaries(_names, _values, max_size=8),
-    st.dictionaries(_names, _values, max_size=3),
+    ATTRIBUTES,
+    FEW_ATTRIBUTES,
     st.sampled_from(["exception", "gen_ai.choice", "gen_ai.user.message", "other"]),
 )
 def test_no_value_in_any_place_costs_a_span(

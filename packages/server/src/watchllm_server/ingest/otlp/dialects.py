@@ -14,7 +14,7 @@ from watchllm_server.ingest.otlp.messages import (
     openinference_message,
     take_indexed,
 )
-from watchllm_server.ingest.otlp.usage import cost_of, take_usage
+from watchllm_server.ingest.otlp.usage import cost_of, usage_of
 from watchllm_server.jsontext import parse, text_of
 from watchllm_server.messages import Message, answer, conversation, read_messages
 
@@ -109,14 +109,24 @@ def is_model_call(attributes: Attributes) -> bool:
     return not (_MODELS.isdisjoint(attributes) or _MODEL_SIGNS.isdisjoint(attributes))
 
 
-def take_model_call(span: Span) -> ModelCall:
-    """Take from a span what is known of a call of a model."""
-    attributes = span.attributes
+def take_known(attributes: Attributes, *, call: bool) -> dict[str, Any]:
+    """Take what has a name that is understood, and return it by its meaning.
+
+    `call` says whether the span is a call of a model. `operation` is what the span does.
+    """
     doing = operation(attributes)
+    known = (names.CALL if call else names.STEP).take(attributes)
+    known["operation"] = doing
+    return known
+
+
+def take_model_call(span: Span, known: dict[str, Any]) -> ModelCall:
+    """Take from a span the rest of what it says about a call of a model."""
+    attributes = span.attributes
+    doing = known["operation"]
     embedding = doing in _EMBEDDINGS
-    known = names.CALL.take(attributes)
     asking, answering = _take_messages(span, known)
-    usage = take_usage(attributes)
+    usage = usage_of(known)
     if embedding and "input_tokens" in usage:
         usage.setdefault("output_tokens", 0)
     settings = _take_settings(attributes, known)
@@ -145,10 +155,9 @@ def take_model_call(span: Span) -> ModelCall:
     )
 
 
-def take_step(span: Span) -> Step:
-    """Take from a span what is known of work that is no call of a model."""
-    doing = operation(span.attributes)
-    known = names.STEP.take(span.attributes)
+def step_of(span: Span, known: dict[str, Any]) -> Step:
+    """Return what a span says about work that is no call of a model."""
+    doing = known["operation"]
     return Step(
         kind=_STEP_TYPES.get(doing) or ("tool_call" if span.kind == _CLIENT else "reasoning"),
         input_data=_as_object(known.get("input")),

@@ -68,20 +68,51 @@ _NOTHING_MORE: Final = (
     "gen_ai.is_streaming",
 )
 
-SPAN: Final = Names(
-    {
-        "user": ("user.id", "enduser.id", "traceloop.association.properties.user_id"),
-        "session": (
-            "gen_ai.conversation.id",
-            "session.id",
-            "traceloop.association.properties.session_id",
-        ),
-        "tags": ("tag.tags",),
-        "error": ("error.type",),
-    }
-)
+_SPAN: Final = {
+    "user": ("user.id", "enduser.id", "traceloop.association.properties.user_id"),
+    "session": (
+        "gen_ai.conversation.id",
+        "session.id",
+        "traceloop.association.properties.session_id",
+    ),
+    "tags": ("tag.tags",),
+    "error": ("error.type",),
+}
+USAGE: Final = {
+    "input_tokens": INPUT_TOKENS,
+    "output_tokens": OUTPUT_TOKENS,
+    "total_tokens": (
+        "gen_ai.usage.total_tokens",
+        "llm.token_count.total",
+        "llm.usage.total_tokens",
+    ),
+    "cached_tokens": (
+        "gen_ai.usage.cache_read.input_tokens",
+        "gen_ai.usage.cache_read_input_tokens",
+        "llm.token_count.prompt_details.cache_read",
+        "gen_ai.usage.details.cache_read_tokens",
+    ),
+    "cache_write_tokens": (
+        "gen_ai.usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache_write.input_tokens",
+        "gen_ai.usage.cache_creation_input_tokens",
+        "llm.token_count.prompt_details.cache_write",
+        "gen_ai.usage.details.cache_write_tokens",
+    ),
+    "reasoning_tokens": (
+        "gen_ai.usage.reasoning.output_tokens",
+        "gen_ai.usage.reasoning_tokens",
+        "llm.token_count.completion_details.reasoning",
+        "llm.usage.reasoning_tokens",
+        "gen_ai.usage.details.reasoning_tokens",
+    ),
+    "input_audio_tokens": ("llm.token_count.prompt_details.audio",),
+    "output_audio_tokens": ("llm.token_count.completion_details.audio",),
+}
 CALL: Final = Names(
     {
+        **_SPAN,
+        **USAGE,
         "model": MODEL,
         "requested": REQUESTED,
         "provider": PROVIDER,
@@ -111,6 +142,7 @@ CALL: Final = Names(
 )
 STEP: Final = Names(
     {
+        **_SPAN,
         "provider": PROVIDER,
         "input": (
             "gen_ai.tool.call.arguments",
@@ -129,38 +161,5 @@ STEP: Final = Names(
             "output.value",
         ),
         "nothing": _NOTHING_MORE,
-    }
-)
-USAGE: Final = Names(
-    {
-        "input_tokens": INPUT_TOKENS,
-        "output_tokens": OUTPUT_TOKENS,
-        "total_tokens": (
-            "gen_ai.usage.total_tokens",
-            "llm.token_count.total",
-            "llm.usage.total_tokens",
-        ),
-        "cached_tokens": (
-            "gen_ai.usage.cache_read.input_tokens",
-            "gen_ai.usage.cache_read_input_tokens",
-            "llm.token_count.prompt_details.cache_read",
-            "gen_ai.usage.details.cache_read_tokens",
-        ),
-        "cache_write_tokens": (
-            "gen_ai.usage.cache_creation.input_tokens",
-            "gen_ai.usage.cache_write.input_tokens",
-            "gen_ai.usage.cache_creation_input_tokens",
-            "llm.token_count.prompt_details.cache_write",
-            "gen_ai.usage.details.cache_write_tokens",
-        ),
-        "reasoning_tokens": (
-            "gen_ai.usage.reasoning.output_tokens",
-            "gen_ai.usage.reasoning_tokens",
-            "llm.token_count.completion_details.reasoning",
-            "llm.usage.reasoning_tokens",
-            "gen_ai.usage.details.reasoning_tokens",
-        ),
-        "input_audio_tokens": ("llm.token_count.prompt_details.audio",),
-        "output_audio_tokens": ("llm.token_count.completion_details.audio",),
     }
 )

@@ -138,7 +138,9 @@ def _attributes(export: Export, pairs: Iterable[KeyValue], depth: int = 0) -> At
     count = 0
     for pair in pairs:
         count += 1
-        found[pair.key] = _value(export, pair.value, depth)
+        value = pair.value
+        # Nearly all are texts: to ask which kind a value is costs as much as all else here.
+        found[pair.key] = value.string_value or _value(export, value, depth)
     export.count_values(count)
     return found
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from watchllm_server.ingest.otlp.names import INPUT_TOKENS, OUTPUT_TOKENS, USAGE
+from watchllm_server.ingest.otlp.values import given
 
 if TYPE_CHECKING:
     from watchllm_server.ingest.otlp.span import Attributes
@@ -14,6 +15,15 @@ _MAX_COUNT: Final = 2**53
 _MAX_DIGITS: Final = 17
 _MAIN: Final = frozenset(INPUT_TOKENS + OUTPUT_TOKENS)
 _MAX_COST: Final = 1_000_000
+_INPUT_DETAILS: Final = {
+    "cached_tokens": "cached_tokens",
+    "cache_write_tokens": "cache_write_tokens",
+    "input_audio_tokens": "audio_tokens",
+}
+_OUTPUT_DETAILS: Final = {
+    "reasoning_tokens": "reasoning_tokens",
+    "output_audio_tokens": "audio_tokens",
+}
 
 
 def tells_usage(attributes: Attributes) -> bool:
@@ -21,16 +31,16 @@ def tells_usage(attributes: Attributes) -> bool:
     return not _MAIN.isdisjoint(attributes)
 
 
-def take_usage(attributes: Attributes) -> dict[str, Any]:
-    """Take the token counts and return them as `usage` has them; what is not told is left out.
+def usage_of(known: dict[str, Any]) -> dict[str, Any]:
+    """Return the token counts among what is known as `usage` has them; the untold are left out.
 
     `input_tokens` holds the cached ones too. A sender whose parts are more than its whole has
     counted them beside it, as Anthropic's own usage does, and they are added.
     """
     counts = {
         kind: count
-        for kind, value in USAGE.take(attributes).items()
-        if (count := _count(value)) is not None
+        for kind in USAGE.keys() & known.keys()
+        if (count := _count(known[kind])) is not None
     }
     whole, total = counts.get("input_tokens"), counts.get("total_tokens")
     parts = counts.get("cached_tokens", 0) + counts.get("cache_write_tokens", 0)
@@ -44,14 +54,10 @@ def take_usage(attributes: Attributes) -> dict[str, Any]:
         "input_tokens": whole,
         "output_tokens": output,
         "total_tokens": total,
-        "input_tokens_details": _details(
-            counts, "cached_tokens", "cache_write_tokens", audio_tokens="input_audio_tokens"
-        ),
-        "output_tokens_details": _details(
-            counts, "reasoning_tokens", audio_tokens="output_audio_tokens"
-        ),
+        "input_tokens_details": _details(counts, _INPUT_DETAILS),
+        "output_tokens_details": _details(counts, _OUTPUT_DETAILS),
     }
-    return {name: value for name, value in usage.items() if value not in (None, {})}
+    return given(usage)
 
 
 def cost_of(value: Any) -> float | None:
@@ -61,9 +67,8 @@ def cost_of(value: Any) -> float | None:
     return value if math.isfinite(value) and 0 <= value <= _MAX_COST else None
 
 
-def _details(counts: dict[str, int], *same: str, **renamed: str) -> dict[str, int]:
-    names = {**{name: name for name in same}, **renamed}
-    return {name: counts[kind] for name, kind in names.items() if counts.get(kind)}
+def _details(counts: dict[str, int], names: dict[str, str]) -> dict[str, int]:
+    return {name: counts[kind] for kind, name in names.items() if counts.get(kind)}
 
 
 def _count(value: Any) -> int | None:
