@@ -94,7 +94,7 @@ class Inside:
     """Be in a run while one function runs, and out of it wherever a generator hands out an item.
 
     What the function itself makes current, such as a trace that it is in, is current again when it
-    goes on.
+    goes on. `with` resumes it and pauses it.
     """
 
     __slots__ = ("_inside", "_outside")
@@ -112,6 +112,12 @@ class Inside:
         """Leave it."""
         self._inside = _current.get()
         _current.set(self._outside)
+
+    def __enter__(self) -> None:
+        self.resume()
+
+    def __exit__(self, *_: object) -> None:
+        self.pause()
 
     def item(self, value: Any) -> None:
         """Note what a generator hands out."""

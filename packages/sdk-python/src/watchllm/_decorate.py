@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     class Call(Protocol):
         """What is around the body of one call. None of its methods raises."""
 
-        def resume(self) -> None:
+        def __enter__(self) -> None:
             """Begin, or go on after an item."""
             ...
 
-        def pause(self) -> None:
+        def __exit__(self, *_: object) -> None:
             """Hand out an item, or end."""
             ...
 
@@ -58,14 +58,12 @@ def decorate(function: Function, begin: Begin) -> Function:
 def _function(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
     def inside(*args: Any, **kwargs: Any) -> Any:
         call = begin(args, kwargs)
-        call.resume()
         try:
-            result = function(*args, **kwargs)
+            with call:
+                result = function(*args, **kwargs)
         except BaseException as error:
-            call.pause()
             call.end(error=error)
             raise
-        call.pause()
         call.end(result)
         return result
 
@@ -75,14 +73,12 @@ def _function(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
 def _coroutine(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]:
     async def inside(*args: Any, **kwargs: Any) -> Any:
         call = begin(args, kwargs)
-        call.resume()
         try:
-            result = await function(*args, **kwargs)
+            with call:
+                result = await function(*args, **kwargs)
         except BaseException as error:
-            call.pause()
             call.end(error=error)
             raise
-        call.pause()
         call.end(result)
         return result
 
@@ -93,40 +89,30 @@ def _generator(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]
     def inside(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         call = begin(args, kwargs)
         body = function(*args, **kwargs)
+
+        def leave(left: GeneratorExit) -> None:
+            body.close()
+            raise left
+
         go_on, given = body.send, None
-        left: GeneratorExit | None = None
         while True:
-            call.resume()
             try:
-                item = go_on(given)
+                with call:
+                    item = go_on(given)
             except StopIteration as stop:
-                call.pause()
                 call.end(stop.value)
                 return stop.value
             except BaseException as error:
-                call.pause()
                 call.end(error=error)
                 raise
-            call.pause()
             call.item(item)
             go_on = body.send
             try:
                 given = yield item
             except BaseException as thrown:
                 # Passed on outside of this block: what the body raises then has no context more.
-                go_on, given = body.throw, thrown
-                left = thrown if isinstance(thrown, GeneratorExit) else None
-            if left is not None:
-                call.resume()
-                try:
-                    body.close()
-                except BaseException as error:
-                    call.pause()
-                    call.end(error=error)
-                    raise
-                call.pause()
-                call.end(error=left)
-                raise left
+                go_on = leave if isinstance(thrown, GeneratorExit) else body.throw
+                given = thrown
 
     return inside
 
@@ -135,39 +121,29 @@ def _async_generator(function: Callable[..., Any], begin: Begin) -> Callable[...
     async def inside(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         call = begin(args, kwargs)
         body = function(*args, **kwargs)
+
+        async def leave(left: GeneratorExit) -> None:
+            await body.aclose()
+            raise left
+
         go_on, given = body.asend, None
-        left: GeneratorExit | None = None
         while True:
-            call.resume()
             try:
-                item = await go_on(given)
+                with call:
+                    item = await go_on(given)
             except StopAsyncIteration:
-                call.pause()
                 call.end()
                 return
             except BaseException as error:
-                call.pause()
                 call.end(error=error)
                 raise
-            call.pause()
             call.item(item)
             go_on = body.asend
             try:
                 given = yield item
             except BaseException as thrown:
                 # Passed on outside of this block: what the body raises then has no context more.
-                go_on, given = body.athrow, thrown
-                left = thrown if isinstance(thrown, GeneratorExit) else None
-            if left is not None:
-                call.resume()
-                try:
-                    await body.aclose()
-                except BaseException as error:
-                    call.pause()
-                    call.end(error=error)
-                    raise
-                call.pause()
-                call.end(error=left)
-                raise left
+                go_on = leave if isinstance(thrown, GeneratorExit) else body.athrow
+                given = thrown
 
     return inside

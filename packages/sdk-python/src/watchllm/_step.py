@@ -146,12 +146,8 @@ class Step(Inside):
                 error=failed,
             )
             # The one who closes a generator may be in another run, or in none.
-            at = Inside(self._run)
-            at.resume()
-            try:
+            with Inside(self._run):
                 (recorder.client or get_client()).log_event(event)
-            finally:
-                at.pause()
         except Exception as failure:
             problems.report(
                 f"step {type(failure).__name__}",

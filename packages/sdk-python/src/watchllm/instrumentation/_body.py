@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from watchllm.instrumentation._answer import MOST_CHARACTERS
 
 TYPE_CHECKING = False
@@ -31,31 +33,19 @@ class ObservedBody:
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
         """Yield what the response yields."""
-        self._asking = True
-        try:
+        with self._reading():
             for part in self._iter(chunk_size):
                 self._keep(part)
-                self._asking = False
                 yield part
                 self._asking = True
-        except BaseException as error:
-            self._broken(error)
-            raise
-        self._whole()
 
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """Yield what the response yields."""
-        self._asking = True
-        try:
+        with self._reading():
             async for part in self._iter(chunk_size):
                 self._keep(part)
-                self._asking = False
                 yield part
                 self._asking = True
-        except BaseException as error:
-            self._broken(error)
-            raise
-        self._whole()
 
     def close(self) -> None:
         """Close the response."""
@@ -70,7 +60,22 @@ class ObservedBody:
     def __del__(self) -> None:
         self._call.end(ended="dropped")
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """End the call as the reading inside ends."""
+        self._asking = True
+        try:
+            yield
+        except GeneratorExit:
+            self._call.end(ended="closed early")
+            raise
+        except BaseException as error:
+            self._call.end(error)
+            raise
+        self._whole()
+
     def _keep(self, part: bytes) -> None:
+        self._asking = False
         self._left -= len(part)
         if self._left >= 0:
             self._parts.append(part)
@@ -86,12 +91,6 @@ class ObservedBody:
             except ValueError as failure:
                 self._call.fault(failure)
         self._call.end()
-
-    def _broken(self, error: BaseException) -> None:
-        if isinstance(error, GeneratorExit):
-            self._call.end(ended="closed early")
-        else:
-            self._call.end(error)
 
     def _closed(self) -> None:
         # When its last byte has come the response closes itself, before that is known here.

@@ -185,12 +185,8 @@ class Tree:
             opened.finish()
 
     def _log(self, opened: Open, event: Event) -> None:
-        at = Inside(opened.run)
-        at.resume()
-        try:
+        with Inside(opened.run):
             (self._client or get_client()).log_event(event)
-        finally:
-            at.pause()
 
 
 def _status(error: Failure) -> Status:

@@ -116,20 +116,14 @@ class Items:
         return self
 
     def __next__(self) -> Any:
-        self._inside.resume()
-        try:
+        with self._inside:
             if self._items is None:
                 self._items = iter(self._body)
             return next(self._items)
-        finally:
-            self._inside.pause()
 
     def close(self) -> None:
         """Close the answer, if it can be closed."""
         close = getattr(self._body, "close", None)
         if close is not None:
-            self._inside.resume()
-            try:
+            with self._inside:
                 close()
-            finally:
-                self._inside.pause()

@@ -58,12 +58,8 @@ class WatchLLMMiddleware:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, self._flushing(send))
             return
-        inside = self._requests.inside(_header(scope), scope)
-        inside.resume()
-        try:
+        with self._requests.inside(_header(scope), scope):
             await self._app(scope, receive, send)
-        finally:
-            inside.pause()
 
     def _flushing(self, send: Send) -> Send:
         async def flushing(message: Message) -> None:

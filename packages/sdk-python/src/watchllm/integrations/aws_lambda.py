@@ -65,12 +65,10 @@ def watched(
         @wraps(handler)
         def inside_a_run(event: Any, context: Any) -> Any:
             request_id = getattr(context, "aws_request_id", None)
-            inside = requests.inside(_header(event), event, request_id)
-            inside.resume()
             try:
-                return handler(event, context)
+                with requests.inside(_header(event), event, request_id):
+                    return handler(event, context)
             finally:
-                inside.pause()
                 flush(client, flush_seconds, _seconds_left(context))
 
         return inside_a_run

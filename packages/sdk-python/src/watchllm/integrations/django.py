@@ -53,20 +53,14 @@ class WatchLLMMiddleware:
         if iscoroutinefunction(self):
             return self._answer(request)
         inside = self._inside(request)
-        inside.resume()
-        try:
+        with inside:
             response = self._get_response(request)
-        finally:
-            inside.pause()
         return _streaming_inside(response, inside)
 
     async def _answer(self, request: Any) -> Any:
         inside = self._inside(request)
-        inside.resume()
-        try:
+        with inside:
             response = await self._get_response(request)
-        finally:
-            inside.pause()
         return _streaming_inside(response, inside)
 
     def _inside(self, request: Any) -> Inside:
@@ -99,11 +93,9 @@ def _streaming_inside(response: Any, inside: Inside) -> Any:
 async def _async_items(content: Any, inside: Inside) -> AsyncIterator[Any]:
     items = content.__aiter__()
     while True:
-        inside.resume()
         try:
-            item = await items.__anext__()
+            with inside:
+                item = await items.__anext__()
         except StopAsyncIteration:
             return
-        finally:
-            inside.pause()
         yield item

@@ -178,12 +178,8 @@ class Notebook:
             status=Status.SUCCESS if error is None else status_of(error),
             error=error,
         )
-        at = Inside(self._run)
-        at.resume()
-        try:
+        with Inside(self._run):
             get_client().log_event(event)
-        finally:
-            at.pause()
 
 
 def _report(failure: Exception) -> None:

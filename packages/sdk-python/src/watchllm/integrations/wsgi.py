@@ -43,11 +43,8 @@ class WatchLLMMiddleware:
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """Serve a request."""
         inside = self._requests.inside(_header(environ), environ)
-        inside.resume()
-        try:
+        with inside:
             body = self._app(environ, start_response)
-        finally:
-            inside.pause()
         return body if _is_complete(body, environ) else Items(body, inside)
 
 
