@@ -357,7 +357,7 @@ def test_disabling_gives_back_the_originals(google: Google, watchllm_events: Any
     ("where", "name"),
     [
         (_call.Call, "__init__"),
-        (_call.Call, "_event"),
+        (_call.Call, "_fields"),
         (_google, "_read_usage"),
         (_google, "_message"),
         (_call, "get_client"),

@@ -159,7 +159,7 @@ def test_a_stream_belongs_to_the_run_in_which_it_was_asked_for(
     ("where", "name"),
     [
         (_call.Call, "__init__"),
-        (_call.Call, "_event"),
+        (_call.Call, "_fields"),
         (_call.Answer, "metadata"),
         (_call.Answer, "head"),
         (_call.Answer, "add"),

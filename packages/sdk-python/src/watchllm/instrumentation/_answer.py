@@ -17,19 +17,26 @@ def of(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else getattr(value, name, None)
 
 
+def fields_of(value: Any) -> dict[str, Any]:
+    """Return the fields of an object of a library, also those that it does not know, or a dict.
+
+    Pydantic takes longer to say that there is no such field than this takes for all of them.
+    """
+    if isinstance(value, dict):
+        return value
+    extra = getattr(value, "__pydantic_extra__", None) or {}
+    return {**getattr(value, "__dict__", {}), **extra}
+
+
 def plain(value: Any, depth: int = 8) -> Any:
     """Return an object of a library as dicts and lists, without what is None."""
-    if isinstance(value, dict):
-        fields = value
-    elif isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)):
         return [plain(item, depth - 1) for item in value] if depth else str(type(value))
-    elif hasattr(value, "__dict__"):
-        fields = {**vars(value), **(getattr(value, "__pydantic_extra__", None) or {})}
-    else:
+    if not (isinstance(value, dict) or hasattr(value, "__dict__")):
         return value
     return {
         name: plain(item, depth - 1) if depth else str(type(item))
-        for name, item in fields.items()
+        for name, item in fields_of(value).items()
         if item is not None and not str(name).startswith("_")
     }
 

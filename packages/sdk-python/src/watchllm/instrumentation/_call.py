@@ -7,7 +7,6 @@ from contextvars import ContextVar
 from watchllm._context import Inside, Run, current_run, new_run_id
 from watchllm._default import get_client
 from watchllm._enums import Status
-from watchllm._events import PromptCallEvent
 from watchllm._exceptions import status_of
 from watchllm._log import Problems
 from watchllm._runtime import CLOCK
@@ -87,7 +86,10 @@ def run_above(model: Any, owner: object = None) -> Run | None:
 
 
 class Call:
-    """A call that was begun. `end` logs it, once however often it is called."""
+    """A call that was begun. `end` logs it, once however often it is called.
+
+    `with` is around what asks the model: what is raised there ends the call.
+    """
 
     __slots__ = (
         "_answer",
@@ -128,6 +130,13 @@ class Call:
         self._answer = Answer()
         self._first = self._last = 0.0
         self._started = CLOCK.monotonic()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is not None:
+            self.end(error)
 
     @staticmethod
     def report(failure: BaseException) -> None:
@@ -174,17 +183,18 @@ class Call:
             until = self._last if dropped else CLOCK.monotonic()
             if ended:
                 self._metadata["ended"] = ended
-            event = self._event(error, (until - self._started) * 1_000)
-            at = Inside(self._run)
-            at.resume()
-            try:
-                get_client().log_event(event)
-            finally:
-                at.pause()
+            fields = self._fields(error, (until - self._started) * 1_000)
+            with Inside(self._run):
+                get_client().log_prompt_call(None, **fields)
         except Exception as failure:
             self.report(failure)
 
-    def _event(self, error: BaseException | None, latency_ms: float) -> PromptCallEvent:
+    def end_unread(self, failure: Exception) -> None:
+        """Log the call whose answer could not be read, or not be observed."""
+        self.fault(failure)
+        self.end()
+
+    def _fields(self, error: BaseException | None, latency_ms: float) -> dict[str, Any]:
         answer, metadata = self._answer, self._metadata
         completion = getattr(error, "completion", None)
         if completion is not None:
@@ -208,19 +218,19 @@ class Call:
             status = status_of(error)
         elif answer.error is not None:
             status = Status.ERROR
-        return PromptCallEvent(
-            prompt=self._prompt,
-            model=model,
-            response=text,
-            tokens_input=tokens[0],
-            tokens_output=tokens[1],
-            latency_ms=latency_ms,
-            status=status,
-            error=error or answer.error,
-            response_metadata={
-                name: value for name, value in metadata.items() if value not in (None, "", [], {})
+        return {
+            "prompt": self._prompt,
+            "model": model,
+            "response": text,
+            "tokens_input": tokens[0],
+            "tokens_output": tokens[1],
+            "latency_ms": latency_ms,
+            "status": status,
+            "error": error or answer.error,
+            "response_metadata": {
+                name: value for name, value in metadata.items() if value or value == 0
             },
-        )
+        }
 
 
 def tool_name(tool: Any) -> str:

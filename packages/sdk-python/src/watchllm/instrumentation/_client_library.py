@@ -32,7 +32,7 @@ class Library:
     """What a library is called, the names of its clients, and its endpoints by path.
 
     `streams` are the modules, within the library, and the names of what the app can close. `hosts`
-    are other providers that speak the same API, by the end of the name of their host.
+    are other providers that speak the same API, by the last two parts of the name of their host.
     """
 
     def __init__(
@@ -49,8 +49,7 @@ class Library:
 
     def provider(self, client: Any) -> str | None:
         """Return the provider that a client asks, if it is not the one of the library."""
-        host = "." + client.base_url.host
-        return next((name for end, name in self.hosts.items() if host.endswith(end)), None)
+        return self.hosts.get(".".join(client.base_url.host.split(".")[-2:]))
 
     def patches(self, module: ModuleType) -> list[Patch]:
         """Return the patches of the library.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from watchllm.instrumentation._answer import of
+from watchllm.instrumentation._answer import fields_of, of
 from watchllm.instrumentation._client_library import Library
 from watchllm.instrumentation._messages import conversation
 
@@ -51,13 +51,14 @@ class _Chat:
 
 def _read_message(answer: Answer, choice: Choice, message: Any) -> bool:
     """Read a message, or a part of one; say whether it says something."""
-    said = answer.add(choice.texts, of(message, "content"))
-    if answer.add(choice.refusal, of(message, "refusal")):
+    told = fields_of(message)
+    said = answer.add(choice.texts, told.get("content"))
+    if answer.add(choice.refusal, told.get("refusal")):
         said = True
     for name in ("reasoning_content", "reasoning"):  # of endpoints that speak OpenAI's API
-        if answer.add(choice.reasoning, of(message, name)):
+        if answer.add(choice.reasoning, told.get(name)):
             said = True
-    for number, call in enumerate(of(message, "tool_calls") or ()):
+    for number, call in enumerate(told.get("tool_calls") or ()):
         index = of(call, "index")
         found = choice.call(number if index is None else index)
         found.id = of(call, "id") or found.id
@@ -195,16 +196,16 @@ LIBRARY = Library(
     },
     # As the server's price lists name them.
     hosts={
-        ".azure.com": "azure",
-        ".cerebras.ai": "cerebras",
-        ".deepseek.com": "deepseek",
-        ".fireworks.ai": "fireworks",
-        ".googleapis.com": "google",
-        ".groq.com": "groq",
-        ".mistral.ai": "mistral",
-        ".openrouter.ai": "openrouter",
-        ".perplexity.ai": "perplexity",
-        ".together.xyz": "together",
-        ".x.ai": "x-ai",
+        "azure.com": "azure",
+        "cerebras.ai": "cerebras",
+        "deepseek.com": "deepseek",
+        "fireworks.ai": "fireworks",
+        "googleapis.com": "google",
+        "groq.com": "groq",
+        "mistral.ai": "mistral",
+        "openrouter.ai": "openrouter",
+        "perplexity.ai": "perplexity",
+        "together.xyz": "together",
+        "x.ai": "x-ai",
     },
 )

@@ -27,16 +27,12 @@ def wrapped(
             call = begin(self, args, kwargs) if switch.on else None
             if call is None:
                 return original(self, *args, **kwargs)
-            try:
+            with call:
                 result = original(self, *args, **kwargs)
-            except BaseException as error:
-                call.end(error)
-                raise
             try:
                 return finish(call, result, kwargs)
             except Exception as failure:
-                call.fault(failure)
-                call.end()
+                call.end_unread(failure)
                 return result
 
         return method
@@ -54,16 +50,12 @@ def async_wrapped(
             call = begin(self, args, kwargs) if switch.on else None
             if call is None:
                 return await original(self, *args, **kwargs)
-            try:
+            with call:
                 result = await original(self, *args, **kwargs)
-            except BaseException as error:
-                call.end(error)
-                raise
             try:
                 return await finish(call, result, kwargs)
             except Exception as failure:
-                call.fault(failure)
-                call.end()
+                call.end_unread(failure)
                 return result
 
         return method
