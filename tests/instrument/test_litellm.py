@@ -137,6 +137,110 @@ def test_a_call_is_logged_once(
         assert 0 < metadata["time_to_first_token_ms"] <= call["latency_ms"]
 
 
+async def part(stream: Any, seen: list[str], how: str) -> None:
+    """Read a stream, and leave it as the name says: after two parts, or with the last one."""
+    number = 0
+    async for chunk in stream:
+        number += 1
+        seen.append(text_of(chunk))
+        if chunk.choices[0].finish_reason if how == "finished" else number == 2:
+            break
+    if how == "closed":
+        await stream.aclose()
+
+
+class Turned:
+    """An ordinary stream, to be read in the same way as an asynchronous one."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Turned:
+        return self
+
+    async def __anext__(self) -> Any:
+        return next(self._stream)
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        self._stream.close()
+
+
+@pytest.mark.parametrize("how", ["closed", "left", "finished", "unread"])
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(
+    ("model", "instrumented"),
+    [("openai/gpt-4o", False), ("openai/gpt-4o", True), ("anthropic/claude-sonnet-5", False)],
+)
+def test_a_stream_that_the_app_leaves_is_logged_once(
+    model: str,
+    instrumented: bool,
+    is_async: bool,
+    how: str,
+    endpoint: Endpoint,
+    watchllm_events: Any,
+) -> None:
+    """The event has what was read, and how the stream was left, whoever has logged it."""
+    if how == "closed" and not (is_async or hasattr(litellm.CustomStreamWrapper, "close")):
+        pytest.skip("in this version of LiteLLM an ordinary stream cannot be closed")
+    asked = at(endpoint, model, stream=True)
+    seen: list[str] = []
+
+    async def ask() -> None:
+        stream = await litellm.acompletion(**asked) if is_async else litellm.completion(**asked)
+        if how != "unread":
+            await part(stream if is_async else Turned(stream), seen, how)
+
+    if instrumented:
+        watchllm.auto_instrument()
+    try:
+        with watchllm.trace("run-t"):
+            run(ask())
+        told(watchllm_events)  # its threads hold a stream until they have something else to do
+        gc.collect()
+        events = told(watchllm_events)
+    finally:
+        watchllm.disable_instrumentation()
+
+    (call,) = events
+    metadata = call["response_metadata"]
+    assert (call["run_id"], call["prompt"], call["status"]) == ("run-t", QUESTION, "success")
+    assert ANSWER.startswith(call["response"])
+    assert call["response"].startswith("".join(seen))
+    assert (call["response"] == ANSWER) is (how == "finished")
+    ends = {"closed": "closed early", "finished": "dropped" if instrumented else None}
+    assert metadata.get("ended") == ends.get(how, "dropped")
+    assert ("time_to_first_token_ms" in metadata) is bool(call["response"])
+
+
+def test_a_task_that_is_cancelled_amid_a_stream(endpoint: Endpoint, watchllm_events: Any) -> None:
+    """What was read until then is logged once, with the error that the app sees."""
+    seen: list[str] = []
+
+    async def cancelled() -> None:
+        said = asyncio.Event()
+
+        async def ask() -> None:
+            async for chunk in await litellm.acompletion(
+                **at(endpoint, "anthropic/hold", stream=True)
+            ):
+                seen.append(text_of(chunk))
+                if any(seen):
+                    said.set()
+
+        task = asyncio.ensure_future(ask())
+        await said.wait()
+        task.cancel()
+        await asyncio.wait([task])
+
+    run(cancelled())
+    gc.collect()
+
+    (call,) = told(watchllm_events)
+    assert call["error"]["type"] == "CancelledError"
+    assert call["response"] == "".join(seen)
+
+
 def test_other_providers_are_logged_by_the_logger(endpoint: Endpoint, watchllm_events: Any) -> None:
     """What LiteLLM asks by itself nobody else could log."""
     watchllm.auto_instrument()

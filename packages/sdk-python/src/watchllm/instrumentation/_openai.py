@@ -44,8 +44,9 @@ class _Chat:
                 said = answer.add(choice.texts, text) or said
             else:
                 said = _read_message(answer, choice, delta) or said
-        if chunk.usage is not None:
-            answer.read_usage(chunk.usage)
+        usage = getattr(chunk, "usage", None)  # LiteLLM's have none
+        if usage is not None:
+            answer.read_usage(usage)
         return said
 
 

@@ -14,6 +14,8 @@ from watchllm.instrumentation._tree import Tree, guard
 
 try:
     from litellm.integrations.custom_logger import CustomLogger
+
+    from watchllm.integrations._litellm_streams import observe
 except ImportError as missing:
     raise ImportError(
         "watchllm.integrations.litellm needs LiteLLM, and Python 3.10 or newer:"
@@ -43,12 +45,15 @@ class WatchLLMLogger(CustomLogger):  # type: ignore[misc] # it may not be instal
 
     Logs to `client`, else to that of `get_client()`, in the run of the `trace()` around the call,
     else in one of its own. A call that goes through a library which `auto_instrument()` covers is
-    logged by that. Safe to use from any thread; nothing that fails in it reaches the app.
+    logged by that. A stream that the app leaves early is logged with what it has read: methods of
+    LiteLLM's streams are wrapped for that, once, when the first logger is made. Safe to use from
+    any thread; nothing that fails in it reaches the app.
     """
 
     def __init__(self, client: WatchLLMClient | None = None) -> None:
         super().__init__()
         self._tree = Tree(client)
+        observe(self)
 
     def log_pre_api_call(self, model: Any, messages: Any, kwargs: dict[str, Any]) -> None:  # noqa: ARG002 - as it is called
         """Note a call on its way, in the context of who makes it."""
@@ -131,12 +136,35 @@ class WatchLLMLogger(CustomLogger):  # type: ignore[misc] # it may not be instal
         fields = answer.fields()
         first = kwargs.get("completion_start_time")
         if opened.details["stream"] and first is not None:
-            seconds = (first - start_time).total_seconds()
-            fields["metadata"]["time_to_first_token_ms"] = seconds * 1_000
+            _tell_first(fields, first, start_time)
         error = kwargs.get("exception") or {"message": "The call failed."} if failed else None
         # By LiteLLM's own clock: it tells of the end on another thread, some time later.
         fields["latency_ms"] = (end_time - start_time).total_seconds() * 1_000
         self._tree.end_call(key, fields, error)
+
+    @_guarded
+    def leave(self, stream: Any, ended: str | None, error: BaseException | None) -> None:
+        """Log a call whose stream the app has left, if it is open."""
+        called = stream.logging_obj
+        opened = self._tree.get(called.litellm_call_id)
+        if opened is None:
+            return
+        answer = Answer()
+        for chunk in stream.chunks:
+            CHAT.read_chunk(answer, chunk)
+        fields = answer.fields()
+        if ended and not stream.sent_last_chunk:
+            fields["metadata"]["ended"] = ended
+        read_at = getattr(stream, "watchllm_read_at", None)
+        if read_at is not None:
+            _tell_first(fields, called.completion_start_time, called.start_time)
+            if ended == "dropped":
+                fields["latency_ms"] = (read_at - opened.started) * 1_000
+        self._tree.end_call(called.litellm_call_id, fields, error)
+
+
+def _tell_first(fields: dict[str, Any], first: Any, start: Any) -> None:
+    fields["metadata"]["time_to_first_token_ms"] = (first - start).total_seconds() * 1_000
 
 
 def _api(kwargs: dict[str, Any]) -> Api:
