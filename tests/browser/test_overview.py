@@ -68,3 +68,18 @@ def test_an_environment_is_chosen_without_a_button(tab: Callable[..., Tab], shop
     page.wait_for_url("**env=staging*")
     assert parse_qs(urlsplit(page.url).query) == {"env": ["staging"], "range": ["7d"]}
     expect(page.get_by_role("list", name="Filters")).to_contain_text("staging")
+
+
+def test_lists_come_after_the_page(tab: Callable[..., Tab], shop: Server) -> None:
+    """The page fetches its lists by itself, and without JavaScript links lead to them."""
+    path = f"/projects/{shop.project}/overview?range=30d&sort=errors"
+
+    page = tab(width=390).open(path)
+    page.get_by_role("heading", name="What changed").scroll_into_view_if_needed()
+    plain = tab(javascript=False).open(path)
+    plain.get_by_role("link", name="What has the most").click()
+
+    expect(page.get_by_role("region", name="Top").locator("tbody tr").first).to_be_visible()
+    expect(page.locator(".later")).to_have_count(0)
+    expect(plain.get_by_role("heading", name="Overview")).to_be_visible()
+    expect(plain.get_by_role("region", name="Top").locator("[aria-sort]")).to_contain_text("Errors")

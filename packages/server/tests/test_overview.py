@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import Account, prompt_call
-from reading import show_page
+from reading import Page, show_page
 from watchllm_server.pages import format as show
 from watchllm_server.pages.charts import Chart, Line
 from watchllm_server.query.changes import changes
@@ -79,7 +80,9 @@ def test_the_most_are_listed_by_what_one_chooses(account: Account, by: str, orde
         *(call(24, **much, **named("much")) for _ in range(3)),
     )
 
-    page = show_page(account, f"/projects/{account.project}/overview?{DAY}&by={by}&sort={order}")
+    page = show_page(
+        account, f"/projects/{account.project}/overview/top?{DAY}&by={by}&sort={order}"
+    )
 
     rows = [link for link in page.links() if f"{by}=much" in link or f"{by}=little" in link]
     assert f"{by}=much" in rows[0]
@@ -109,13 +112,55 @@ def test_what_is_new_or_much_dearer_is_named(account: Account, store: EmbeddedSt
     ]
 
 
+def test_an_error_between_the_two_times_is_not_new(account: Account, store: EmbeddedStore) -> None:
+    """What came after the time before, which ends earlier in its day, was there before."""
+    late = prompt_call(timestamp="2026-11-23T23:30:00Z", error={"message": "late"}, status="error")
+    account.send(call(23), late, call(24, error={"message": "late"}, status="error"))
+    before = replace(of_day(account, 23), date_to=datetime(2026, 11, 23, 12, tzinfo=UTC))
+
+    found = changes(store, of_day(account, 24), before)
+
+    assert found is not None
+    assert found.errors == []
+
+
+def test_what_comes_later_is_a_link_until_then(account: Account) -> None:
+    """Without JavaScript the overview leads to its lists, which are whole pages for who asks so."""
+    account.send(call(24, model="gpt-4o"))
+    path = f"/projects/{account.project}/overview"
+
+    page = show_page(account, f"{path}?{DAY}&by=tag")
+
+    addresses = [attrs["hx-get"] for _, attrs in page.tags if "hx-get" in attrs]
+    assert len(addresses) == 2
+    for address in addresses:
+        assert address in page.links()
+        whole = show_page(account, address or "")
+        part = account.client.get(address or "", headers={"HX-Request": "true"}).text
+        assert f"{path}?{DAY}&by=tag" in whole.links()
+        assert "<html" not in part
+        assert part.lstrip().startswith('<section class="card">')
+
+
+def test_rows_of_the_part_lead_to_the_overview(account: Account) -> None:
+    """What is put into the overview narrows that, and a page of its own narrows itself."""
+    account.send(call(24, model="gpt-4o"))
+    path = f"/projects/{account.project}/overview"
+
+    part = account.client.get(f"{path}/top?{DAY}", headers={"HX-Request": "true"}).text
+    whole = show_page(account, f"{path}/top?{DAY}")
+
+    assert f"{path}?{DAY}&model=gpt-4o" in Page(part).links()
+    assert f"{path}/top?{DAY}&model=gpt-4o" in whole.links()
+
+
 def test_nothing_is_new_where_there_was_nothing_before(
     account: Account, store: EmbeddedStore
 ) -> None:
     """A first day has nothing to be held against, and the page says so."""
     account.send(call(24))
 
-    page = show_page(account, f"/projects/{account.project}/overview?{DAY}")
+    page = show_page(account, f"/projects/{account.project}/overview/changes?{DAY}")
 
     assert changes(store, of_day(account, 24), of_day(account, 23)) is None
     assert "nothing in the period before to compare with" in page.text

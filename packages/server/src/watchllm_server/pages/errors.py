@@ -12,7 +12,6 @@ from watchllm_server.pages.site import NotFoundError, Page, Visit
 from watchllm_server.query.errors import (
     error_affected,
     error_events,
-    error_groups,
     error_trends,
 )
 
@@ -75,20 +74,18 @@ def errors(visit: Visit) -> Response:
     """List the kinds of errors."""
     store, state, trouble = visit.services.store, visit.state, _trouble(visit)
     where = state.filter(visit.project.id)
-    groups = error_groups(store, where, limit=_GROUPS + 1, trouble=trouble)
-    shown = groups[:_GROUPS]
-    prints = [group.fingerprint for group in shown]
     width = state.stretches.width
-    trends = error_trends(store, where, prints, width=width, trouble=trouble) if shown else {}
+    groups = error_trends(store, where, limit=_GROUPS + 1, width=width, trouble=trouble)
+    shown = groups[:_GROUPS]
     rows = [
         ErrorRow(
             group=group,
-            trend=_chart(visit, "Trend", trends[group.fingerprint]),
+            trend=_chart(visit, "Trend", trend),
             url=visit.link("/errors/one", fingerprint=group.fingerprint),
         )
-        for group in shown
+        for group, trend in shown
     ]
-    sums = [sum(counts) for counts in zip(*trends.values(), strict=True)]
+    sums = [sum(counts) for counts in zip(*(trend for _, trend in shown), strict=True)]
     context = ErrorsPage(
         trouble=trouble,
         troubles=[
@@ -106,18 +103,19 @@ def error(visit: Visit) -> Response:
     """Show one kind of errors."""
     store, state, trouble = visit.services.store, visit.state, _trouble(visit)
     where, wanted = state.filter(visit.project.id), state["fingerprint"]
-    found = error_groups(store, where, limit=1, trouble=trouble, fingerprint=wanted)
+    width = state.stretches.width
+    found = error_trends(store, where, limit=1, width=width, trouble=trouble, fingerprint=wanted)
     if not wanted or not found:
         message = "In this stretch of time there is no error of this kind. Choose more time."
         raise NotFoundError(message)
-    trends = error_trends(store, where, [wanted], width=state.stretches.width, trouble=trouble)
+    [(group, trend)] = found
     affected = error_affected(store, where, wanted, trouble=trouble)
     context = ErrorPage(
         trouble=trouble,
-        group=found[0],
-        chart=_chart(visit, "How often", trends[wanted]),
+        group=group,
+        chart=_chart(visit, "How often", trend),
         affected=[(name, _places(visit, name, each)) for name, each in affected.items() if each],
-        sample=detail_of(visit, found[0].event_id),
+        sample=detail_of(visit, group.event_id),
         events=error_events(store, where, wanted, limit=_SAMPLES, trouble=trouble),
         list_url=visit.link("/errors", fingerprint=None),
     )

@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from watchllm_server.errors import invalid_query
 from watchllm_server.pages import format as show
+from watchllm_server.pages import overview_parts
 from watchllm_server.pages.charts import Chart, Line, number
 from watchllm_server.pages.first_run import start_of
+from watchllm_server.pages.overview_parts import OVERVIEW, chosen_top
 from watchllm_server.pages.site import Page, Visit
-from watchllm_server.query.cached import cache_totals, sum_of_totals
-from watchllm_server.query.changes import changes
+from watchllm_server.query.cached import cache_compared
 from watchllm_server.query.costs import costs
 from watchllm_server.query.events import page_of_events
 from watchllm_server.query.filter import Filter
-from watchllm_server.query.profiles import profiles
-from watchllm_server.query.totals import timeline, totals, totals_by_group
+from watchllm_server.query.totals import compared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime, timedelta
 
     from starlette.responses import Response
 
     from watchllm_server.pages.first_run import Start
     from watchllm_server.query.cached import CacheTotals
-    from watchllm_server.query.changes import Changes
     from watchllm_server.query.totals import Totals
     from watchllm_server.store.base import EventStore
 
-By = Literal["model", "user", "tag", "release"]
-Order = Literal["cost", "errors", "latency"]
 
-_GROUPS: Final = 50
-_ROWS: Final = 10
-_NAMES: Final[Mapping[By, str]] = {
-    "model": "Models",
-    "user": "Users",
-    "tag": "Tags",
-    "release": "Releases",
-}
+_AT_ONCE: Final = 3
+"""Questions that are asked beside each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,33 +47,11 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A model, user, tag or release among those with the most of something."""
-
-    name: str
-    url: str
-    """This page about it alone."""
-    calls: int
-    errors: int
-    cost: Decimal | None
-    latency_p95_ms: float | None
-    share: float
-    """Of the largest in what the rows are ordered by, in percent."""
-
-
-@dataclass(frozen=True, slots=True)
 class OverviewPage:
     """The overview of a stretch of time."""
 
     tiles: list[Tile]
     charts: list[Chart]
-    by: By
-    order: Order
-    groups: list[tuple[str, str]]
-    """What the rows may be: the value for the address, and its name."""
-    rows: list[Row]
-    changes: Changes | None
-    """None when there is nothing before to compare with."""
     environments: list[tuple[str, str]]
     is_empty: bool
     newest: datetime | None
@@ -94,40 +63,28 @@ class OverviewPage:
 def overview(visit: Visit) -> Response:
     """Show how much there was, how it went, and what changed."""
     store, state = visit.services.store, visit.state
-    by: Any = _chosen(state["by"] or "model", By)
-    order: Any = _chosen(state["sort"] or "cost", Order)
+    # The address is also that of the list below, which comes later.
+    chosen_top(visit)
     where, before = state.filter(visit.project.id), state.before(visit.project.id)
-    now, was = totals(store, where), totals(store, before)
-    newest = None
-    if not now.events:
-        found = page_of_events(store, Filter(project_id=visit.project.id), limit=1).events
-        newest = found[0].ts if found else None
     width = state.stretches.width
-    cached = [
-        sum_of_totals(cache_totals(store, each, width=width), each.date_from)
-        for each in (where, before)
-    ]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        comparison = pool.submit(compared, store, where, before, width=width)
+        caches = pool.submit(cache_compared, store, where, before)
+        environments = pool.submit(_environments, store, where)
+    found = comparison.result()
+    now, newest = found.now, None
+    if not now.events:
+        events = page_of_events(store, Filter(project_id=visit.project.id), limit=1).events
+        newest = events[0].ts if events else None
     context = OverviewPage(
-        tiles=_tiles(now, was, *cached),
-        charts=_charts(timeline(store, where, width=width), width) if now.events else [],
-        by=by,
-        order=order,
-        groups=[(value, name) for value, name in _NAMES.items()],
-        rows=_rows(visit, where, by, order) if now.events else [],
-        changes=changes(store, where, before) if now.events else None,
-        environments=_environments(store, where),
+        tiles=_tiles(now, found.before, *caches.result()),
+        charts=_charts(found.steps, width) if now.events else [],
+        environments=environments.result(),
         is_empty=not now.events,
         newest=newest,
         start=start_of(visit) if not now.events and newest is None else None,
     )
     return visit.render("overview.html", context)
-
-
-def _chosen(value: str, choices: Any) -> str:
-    allowed = get_args(choices)
-    if value not in allowed:
-        raise invalid_query(f"Here one may choose {', '.join(allowed)}, but not {value[:40]!r}.")
-    return value
 
 
 def _tiles(now: Totals, was: Totals, cached: CacheTotals, was_cached: CacheTotals) -> list[Tile]:
@@ -212,45 +169,13 @@ def _charts(found: list[tuple[datetime, Totals]], width: timedelta) -> list[Char
     ]
 
 
-def _rows(visit: Visit, where: Filter, by: By, order: Order) -> list[Row]:
-    """Return the first rows; of models, tags and releases among the 50 with the most events."""
-    store = visit.services.store
-    found: list[tuple[str, int, int, Decimal | None, float | None]]
-    if by == "user":
-        wanted: Any = {"cost": "cost", "errors": "errors", "latency": "calls"}[order]
-        users = profiles(store, where, "user", limit=_ROWS, order=wanted)
-        found = [(p.name, p.calls, p.errors, p.cost_usd, p.latency_p95_ms) for p in users]
-    else:
-        groups = totals_by_group(store, where, by, limit=_GROUPS)
-        found = [
-            (
-                group.group,
-                group.totals.requests,
-                group.totals.errors,
-                group.totals.cost_usd,
-                group.totals.latency_p95_ms,
-            )
-            for group in groups
-            if group.group
-        ]
-    place = {"errors": 2, "cost": 3, "latency": 4}[order]
-    found.sort(key=lambda row: float(row[place] or 0), reverse=True)
-    most = max((float(row[place] or 0) for row in found), default=0) or 1
-    return [
-        Row(
-            row[0],
-            visit.state.url(**{by: row[0]}),
-            *row[1:],
-            share=round(100 * float(row[place] or 0) / most, 1),
-        )
-        for row in found[:_ROWS]
-    ]
-
-
 def _environments(store: EventStore, where: Filter) -> list[tuple[str, str]]:
     whole = Filter(where.project_id, date_from=where.date_from, date_to=where.date_to)
     names = sorted({cost.one for cost in costs(store, whole, by="env") if cost.one})
     return [(name, name) for name in names]
 
 
-PAGES: Final = (Page("/overview", overview, name="Overview", key="o", place=1, more=("by",)),)
+PAGES: Final = (
+    Page(OVERVIEW, overview, name="Overview", key="o", place=1, more=("by",)),
+    *overview_parts.PAGES,
+)

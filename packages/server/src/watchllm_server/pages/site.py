@@ -106,6 +106,11 @@ class Visit:
     form: Mapping[str, str] = field(default_factory=dict)
     """The checked fields of a POST."""
 
+    @property
+    def is_part(self) -> bool:
+        """Return whether htmx asks, which puts the content into a page that is shown already."""
+        return "hx-request" in self.request.headers
+
     def render(self, template: str, context: Any, status: int = 200) -> Response:
         """Return the page that a template makes of a context."""
         return self.site.render(self.request, template, context, status)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from watchllm_server.events import EPOCH
+from watchllm_server.query.spans import BEFORE, span_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,8 @@ EXACT: Final = frozenset({"HIT", "HIT-COALESCED"})
 SEMANTIC: Final = "HIT-SEMANTIC"
 """The outcome of a request that another's answer served by its meaning."""
 
+_Outcome = tuple[str, float, float, float, float]
+"""An outcome, and how many calls had it, what they saved, the would-be hits and their costs."""
 Which = Literal["served", "would", "unsure"]
 """Matches that were given out, that would have been, and that were not sure enough."""
 
@@ -29,7 +32,6 @@ _WHICH: Final[Mapping[Which | None, str]] = {
     "would": "would_hit",
     "unsure": f"NOT would_hit AND NOT {_SERVED}",
 }
-_MICROSECOND: Final = timedelta(microseconds=1)
 _CHARACTERS: Final = 4_000
 
 
@@ -85,16 +87,19 @@ def cache_totals(store: EventStore, where: Filter, *, width: timedelta) -> list[
 
     Stretches without calls through the cache are left out.
     """
-    step = width // _MICROSECOND
-    rows = store.query(
-        "cache_outcomes",
-        {**where.parameters(), "width": step},
-        {"condition": where.condition()},
-    )
-    found: dict[int, list[tuple[str, float, float, float, float]]] = {}
-    for bucket, outcome, calls, saved, would, missed in rows:
-        found.setdefault(bucket, []).append((outcome, calls, saved, would, missed))
+    found = _outcomes(store, where, width=width)
     return [_totals(EPOCH + bucket * width, each) for bucket, each in found.items()]
+
+
+def cache_compared(
+    store: EventStore, where: Filter, before: Filter
+) -> tuple[CacheTotals, CacheTotals]:
+    """Return how the cache took part in a stretch of time, and in the time before."""
+    found = _outcomes(store, where, before=before)
+    return (
+        _totals(where.date_from, found.get(0, [])),
+        _totals(before.date_from, found.get(BEFORE, [])),
+    )
 
 
 def sum_of_totals(found: list[CacheTotals], at: datetime) -> CacheTotals:
@@ -149,7 +154,27 @@ def _match(row: list[Any], other_prompt: str | None, other_response: str | None)
     )
 
 
-def _totals(at: datetime, outcomes: list[tuple[str, float, float, float, float]]) -> CacheTotals:
+def _outcomes(
+    store: EventStore,
+    where: Filter,
+    *,
+    width: timedelta | None = None,
+    before: Filter | None = None,
+) -> dict[int, list[_Outcome]]:
+    """Return what became of calls, by the buckets of `span_of`."""
+    span = span_of(where, width, by=["cache"], before=before)
+    rows = store.query(
+        "cache_outcomes",
+        {**where.parameters(), **span.parameters},
+        {"bucket": span.bucket, "span": span.condition, "condition": where.condition()},
+    )
+    found: dict[int, list[_Outcome]] = {}
+    for bucket, *outcome in rows:
+        found.setdefault(bucket, []).append(tuple(outcome))
+    return found
+
+
+def _totals(at: datetime, outcomes: list[_Outcome]) -> CacheTotals:
     exact = [each for each in outcomes if each[0] in EXACT]
     semantic = [each for each in outcomes if each[0] == SEMANTIC]
     return CacheTotals(

@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from watchllm_server.query.costs import costs
-from watchllm_server.query.errors import error_groups
+from watchllm_server.query.errors import new_errors
 
 if TYPE_CHECKING:
     from watchllm_server.query.costs import Cost
-    from watchllm_server.query.errors import ErrorGroup
+    from watchllm_server.query.errors import NewError
     from watchllm_server.query.filter import Filter
     from watchllm_server.store.base import EventStore
 
@@ -19,7 +19,6 @@ JUMP: Final = Decimal("1.5")
 """How many times as much as before a model must cost to be named."""
 
 _LEAST_USD: Final = Decimal("0.01")
-_GROUPS: Final = 100
 _SHOWN: Final = 5
 
 
@@ -36,7 +35,7 @@ class CostJump:
 class Changes:
     """What was not there in the time before, at most five of each kind, the most first."""
 
-    errors: list[ErrorGroup]
+    errors: list[NewError]
     """Kinds of errors that are new."""
     models: list[Cost]
     """Models that are new, with what they cost."""
@@ -46,19 +45,15 @@ class Changes:
 def changes(store: EventStore, where: Filter, before: Filter) -> Changes | None:
     """Return what changed; None when nothing was called before, so that all would be new.
 
-    Of errors, the 100 most frequent kinds of each time are looked at. A model counts as dearer when
-    it costs half as much again as before, and at least a cent more.
+    An error is new when none of its kind was there since the beginning of the time before. A model
+    counts as dearer when it costs half as much again as before, and at least a cent more.
     """
-    were = {cost.one: cost for cost in costs(store, before, by="model")}
+    found = costs(store, where, by="model", before=before)
+    were = {cost.one: cost for cost in found if cost.at < where.date_from}
     if not were:
         return None
-    are = [cost for cost in costs(store, where, by="model") if cost.one]
-    known = {group.fingerprint for group in error_groups(store, before, limit=_GROUPS)}
-    errors = [
-        group
-        for group in error_groups(store, where, limit=_GROUPS)
-        if group.fingerprint not in known
-    ]
+    are = [cost for cost in found if cost.one and cost.at == where.date_from]
+    errors = new_errors(store, where, since=before.date_from, limit=_SHOWN)
     jumps = [
         CostJump(cost.one, was, cost.usd)
         for cost in are
@@ -69,4 +64,4 @@ def changes(store: EventStore, where: Filter, before: Filter) -> Changes | None:
         and cost.usd >= JUMP * was
     ]
     models = [cost for cost in are if cost.one not in were]
-    return Changes(errors[:_SHOWN], models[:_SHOWN], jumps[:_SHOWN])
+    return Changes(errors, models[:_SHOWN], jumps[:_SHOWN])

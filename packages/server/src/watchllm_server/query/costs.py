@@ -5,13 +5,13 @@ Where calls were sampled, each stands for 1 / sample_rate of its like, and every
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from watchllm_server.events import EPOCH
-from watchllm_server.query.spans import span_of
+from watchllm_server.query.spans import BEFORE, span_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +59,7 @@ def costs(
     across: CostBy | None = None,
     among: Sequence[str] | None = None,
     width: timedelta | None = None,
+    before: Filter | None = None,
     only_unpriced: bool = False,
     limit: int = _MOST,
 ) -> list[Cost]:
@@ -66,9 +67,11 @@ def costs(
 
     They are summed by one or two of what tells them apart, and by stretches of time of a `width`,
     counted from 1970. `among` narrows to values of `by`. A call counts in each of its tags.
-    `only_unpriced` returns those with calls of unknown price, the most of them first.
+    `before` is asked about as well: an earlier stretch of time, and each cost is then at the
+    beginning of its own. `only_unpriced` returns those with calls of unknown price, the most of
+    them first.
     """
-    span = span_of(where, width, by=[by, across])
+    span = span_of(where, width, by=[by, across], before=before)
     parameters: dict[str, Value] = {**where.parameters(), **span.parameters, "limit": limit}
     chosen = chosen_keys = "1"
     if among is not None:
@@ -93,7 +96,13 @@ def costs(
             "order": "unpriced" if only_unpriced else _BY_COST,
         },
     )
-    return [_cost(row, width or timedelta()) for row in rows]
+    found = [_cost(row, width or timedelta()) for row in rows]
+    if before is None:
+        return found
+    return [
+        replace(cost, at=(before if bucket == BEFORE else where).date_from)
+        for cost, (_, _, bucket, *_) in zip(found, rows, strict=True)
+    ]
 
 
 def sum_of_costs(exact: str | None, weighed: float | None) -> Decimal | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from watchllm_server.query.filter import Filter
-    from watchllm_server.store.base import EventStore, Value
+    from watchllm_server.store.base import EventStore
 
 Trouble = Literal["error", "assertion", "hallucination"]
 """What is looked for: errors, failed assertions or detected hallucinations."""
@@ -57,6 +57,10 @@ _GROUPINGS: Final[Mapping[Trouble, _Grouping]] = {
     ),
 }
 _FINGERPRINT: Final = "lower(hex(sipHash64({kind}, {pattern})))"
+_TREND: Final = (
+    "sumMap([intDiv(toUnixTimestamp64Micro(ts) - {from_us:Int64}, {width:Int64})],"
+    " [1 / greatest(sample_rate, 1e-6)])"
+)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -88,6 +92,16 @@ class ErrorGroup:
     releases: list[str]
 
 
+class NewError(NamedTuple):
+    """A kind of errors that was not there before. Its words and its run are those of the newest."""
+
+    type: str
+    message: str
+    run_id: str
+    occurrences: int
+    """Sampled events count 1 / sample_rate-fold."""
+
+
 class Affected(NamedTuple):
     """How many errors of one kind something had: a model, a release, a user or an environment."""
 
@@ -116,42 +130,80 @@ def error_groups(
     fingerprint: str = "",
 ) -> list[ErrorGroup]:
     """Return the kinds of errors that match, the most frequent first, or the one that is named."""
-    fragments = _fragments(where, trouble)
-    parameters = {**where.parameters(), "fingerprint": fingerprint}
-    rows = store.query("error_groups", {**parameters, "limit": limit}, fragments)
-    if not rows:
-        return []
-    moments = [str(last) for *_, last, _, _ in rows]
-    found = store.query("error_examples", {**parameters, "moments": moments}, fragments)
-    newest = {(kind, pattern): example for kind, pattern, example in found}
-    # What is erased between the two questions has no example left.
-    return [_group(row, newest[row[1], row[2]]) for row in rows if (row[1], row[2]) in newest]
+    rows = _groups(store, where, limit=limit, trouble=trouble, fingerprint=fingerprint)
+    return [group for group, _ in rows]
 
 
 def error_trends(
     store: EventStore,
     where: Filter,
-    fingerprints: Sequence[str],
     *,
+    limit: int,
     width: timedelta,
     trouble: Trouble = "error",
-) -> dict[str, list[int]]:
-    """Return how many errors of each kind there were in each stretch of time, the oldest first.
+    fingerprint: str = "",
+) -> list[tuple[ErrorGroup, list[int]]]:
+    """Return the kinds of errors as `error_groups` does, and how many there were in each step.
 
-    The first stretch begins at `where.date_from`.
+    Steps are `width` long, the oldest first, and the first begins at `where.date_from`.
     """
     step = width // _MICROSECOND
-    parameters: dict[str, Value] = {
-        **where.parameters(),
-        "fingerprints": list(fingerprints),
-        "width": step,
-    }
-    count = -(-(micros(where.until) - micros(where.date_from)) // step)
-    trends = {fingerprint: [0] * count for fingerprint in fingerprints}
-    rows = store.query("error_trends", parameters, _fragments(where, trouble))
-    for fingerprint, bucket, occurrences in rows:
-        trends[fingerprint][bucket] = round(occurrences)
-    return trends
+    steps = -(-(micros(where.until) - micros(where.date_from)) // step)
+    found = []
+    rows = _groups(store, where, limit=limit, trouble=trouble, fingerprint=fingerprint, step=step)
+    for group, counts in rows:
+        trend = [0] * steps
+        for place, number in zip(*counts, strict=True):
+            trend[place] = round(number)
+        found.append((group, trend))
+    return found
+
+
+def _groups(
+    store: EventStore,
+    where: Filter,
+    *,
+    limit: int,
+    trouble: Trouble,
+    fingerprint: str,
+    step: int = 0,
+) -> list[tuple[ErrorGroup, list[list[float]]]]:
+    """Return kinds of errors, each with the numbers of steps and how many there were in each."""
+    fragments = {**_fragments(where, trouble), "trend": _TREND if step else "([], [])"}
+    parameters = {**where.parameters(), "fingerprint": fingerprint, "width": step}
+    rows = store.query("error_groups", {**parameters, "limit": limit}, fragments)
+    newest = _newest(store, where, fragments, [row[7] for row in rows])
+    # What is erased between the two questions has no example left.
+    return [
+        (_group(row, newest[row[1], row[2]]), row[10]) for row in rows if (row[1], row[2]) in newest
+    ]
+
+
+def new_errors(store: EventStore, where: Filter, *, since: datetime, limit: int) -> list[NewError]:
+    """Return the kinds of errors that were not there from `since` until `where` begins.
+
+    The most frequent come first.
+    """
+    fragments = _fragments(where, "error")
+    parameters = {**where.parameters(), "since_us": micros(since), "limit": limit}
+    rows = store.query("error_news", parameters, fragments)
+    newest = _newest(store, where, fragments, [last for *_, last in rows])
+    return [
+        NewError(kind, message=example[0], run_id=example[2], occurrences=round(occurrences))
+        for kind, pattern, occurrences, _ in rows
+        if (example := newest.get((kind, pattern)))
+    ]
+
+
+def _newest(
+    store: EventStore, where: Filter, fragments: Mapping[str, str], moments: Sequence[int]
+) -> dict[tuple[str, str], list[str]]:
+    """Return words, id and run of the newest of each kind, which are known to be of moments."""
+    if not moments:
+        return {}
+    parameters = {**where.parameters(), "moments": [str(moment) for moment in moments]}
+    rows = store.query("error_examples", parameters, fragments)
+    return {(kind, pattern): example for kind, pattern, example in rows}
 
 
 def error_affected(
@@ -196,7 +248,7 @@ def _fragments(where: Filter, trouble: Trouble) -> dict[str, str]:
 
 
 def _group(row: list[Any], newest: list[str]) -> ErrorGroup:
-    fingerprint, kind, pattern, occurrences, runs, users, first, last, models, releases = row
+    fingerprint, kind, pattern, occurrences, runs, users, first, last, models, releases = row[:10]
     message, event_id, run_id = newest
     return ErrorGroup(
         fingerprint=fingerprint,

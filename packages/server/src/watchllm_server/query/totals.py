@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from watchllm_server.events import EPOCH, micros
 from watchllm_server.query.errors import IS_ERROR
-from watchllm_server.query.spans import span_of
+from watchllm_server.query.spans import BEFORE, span_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -71,6 +71,16 @@ class GroupTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """The totals of a stretch of time, of its steps, and of the time before."""
+
+    now: Totals
+    before: Totals
+    steps: list[tuple[datetime, Totals]]
+    """Each with its beginning in UTC; steps in which nothing happened are there as well."""
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """A metric's value in the stretch of time that begins at `timestamp`, in UTC."""
 
@@ -94,19 +104,24 @@ def totals(store: EventStore, where: Filter) -> Totals:
     return _totals(ask.sums().get(_ALL), ask.percentiles().get(_ALL))
 
 
-def timeline(
-    store: EventStore, where: Filter, *, width: timedelta
-) -> list[tuple[datetime, Totals]]:
-    """Return the totals of each stretch of time with its beginning, of empty stretches as well.
+def compared(store: EventStore, where: Filter, before: Filter, *, width: timedelta) -> Compared:
+    """Return the totals of a stretch of time and of its steps, beside those of the time before.
 
-    `where` must begin and end at multiples of `width` since 1970, in UTC.
+    `where` must begin and end at multiples of `width` since 1970, in UTC; `before` is the same but
+    for its time, which ends no later than that begins.
     """
-    ask = _Ask(store, where)
-    sums, percentiles = ask.sums(width), ask.percentiles(width)
-    return [
-        (EPOCH + bucket * width, _totals(sums.get(("", bucket)), percentiles.get(("", bucket))))
-        for bucket in _buckets(where, width)
-    ]
+    ask = _Ask(store, where, before=before)
+    # Sums of the steps add up to that of the whole. Percentiles do not, and are asked for twice.
+    sums, percentiles, wholes = ask.sums(width), ask.percentiles(width), ask.percentiles()
+    steps = [("", bucket) for bucket in _buckets(where, width)]
+    return Compared(
+        now=_totals(_sum(sums[step] for step in steps if step in sums), wholes.get(_ALL)),
+        before=_totals(sums.get(_BEFORE), wholes.get(_BEFORE)),
+        steps=[
+            (EPOCH + step[1] * width, _totals(sums.get(step), percentiles.get(step)))
+            for step in steps
+        ],
+    )
 
 
 def totals_by_group(
@@ -170,6 +185,7 @@ def _buckets(where: Filter, width: timedelta) -> range:
 _Place = tuple[str, int]
 """A group and the number of a stretch of time."""
 _ALL: Final[_Place] = ("", 0)
+_BEFORE: Final[_Place] = ("", BEFORE)
 
 
 class _Sums(NamedTuple):
@@ -197,10 +213,16 @@ class _Ask:
     """Ask the store for what one answer is made of."""
 
     def __init__(
-        self, store: EventStore, where: Filter, *, group_by: GroupBy | None = None
+        self,
+        store: EventStore,
+        where: Filter,
+        *,
+        group_by: GroupBy | None = None,
+        before: Filter | None = None,
     ) -> None:
         self._store = store
         self._where = where
+        self._before = before
         self._group_by = group_by
         self._parameters: dict[str, Value] = dict(where.parameters())
         self._chosen: str | None = None
@@ -228,7 +250,7 @@ class _Ask:
     def _query(self, name: str, width: timedelta | None, parameters: Mapping[str, Value]) -> Any:
         where = self._where
         key, by_tag = _KEYS[self._group_by], self._group_by == "tag"
-        span = span_of(where, width, by=[self._group_by])
+        span = span_of(where, width, by=[self._group_by], before=self._before)
         return self._store.query(
             name,
             {**parameters, **span.parameters},

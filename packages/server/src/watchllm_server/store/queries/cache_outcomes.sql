@@ -1,6 +1,6 @@
 -- How the cache took part in calls, by stretches of time. What a would-be hit cost could have been saved.
 SELECT
-    intDiv(toUnixTimestamp64Micro(ts), {width:Int64}) AS bucket,
+    $bucket AS bucket,
     cache,
     sum(1 / greatest(sample_rate, 1e-6)),
     sum(ifNull(saved_usd, 0) / greatest(sample_rate, 1e-6)),
@@ -8,8 +8,7 @@ SELECT
     sumIf(ifNull(toFloat64(cost), 0) / greatest(sample_rate, 1e-6), would_hit)
 FROM events
 WHERE project_id = {project_id:String}
-  AND ts >= fromUnixTimestamp64Micro({from_us:Int64}, 'UTC')
-  AND ts < fromUnixTimestamp64Micro({until_us:Int64}, 'UTC')
+  AND $span
   AND event_type = 'prompt_call'
   AND cache != ''
   AND $condition

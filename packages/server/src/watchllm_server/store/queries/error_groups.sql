@@ -1,4 +1,5 @@
--- Errors that differ only in numbers and ids are one.
+-- Errors that differ only in numbers and ids are one. Said as PREWHERE here and in the other questions
+-- about errors, what makes an event one is looked at first, and the rest is read of errors alone.
 SELECT
     lower(hex(sipHash64(kind, pattern))) AS fingerprint,
     $kind AS kind,
@@ -9,7 +10,8 @@ SELECT
     toUnixTimestamp64Micro(min(ts)),
     toUnixTimestamp64Micro(max(ts)) AS last_us,
     arraySort(groupUniqArrayIf(100)(model, model != '')),
-    arraySort(groupUniqArrayIf(100)(release, release != ''))
+    arraySort(groupUniqArrayIf(100)(release, release != '')),
+    $trend
 FROM events
 PREWHERE project_id = {project_id:String}
   AND ts >= fromUnixTimestamp64Micro({from_us:Int64}, 'UTC')
