@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import (
@@ -35,6 +36,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 # What senders name must not make endless series.
 _MAX_REASONS = 50
 _SIZE_SECONDS = 10.0
+_KNOWN_SERIES = 1_000
 
 
 class Metrics:
@@ -72,6 +74,9 @@ class Metrics:
             ["provider", "cache", "status"],
             **make,
         )
+        # A series is looked up by the counter under a lock, each time; those of each call are few.
+        self._request_of = lru_cache(_KNOWN_SERIES)(self._requests.labels)
+        self._call_of = lru_cache(_KNOWN_SERIES)(self._calls.labels)
         self._queue = Gauge("queue_bytes", "Bytes of batches in hand.", **make)
         self._rows = Gauge("store_rows", "Rows in the store.", **make)
         self._bytes = Gauge("store_bytes", "Bytes of the store on disk.", **make)
@@ -103,11 +108,11 @@ class Metrics:
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request by the pattern of its route."""
-        self._requests.labels(method, route, str(status)).observe(seconds)
+        self._request_of(method, route, status).observe(seconds)
 
     def gateway_call(self, provider: str, cache: str, status: str) -> None:
         """Count a call through the gateway; one that led to no provider has none."""
-        self._calls.labels(provider, cache, status).inc()
+        self._call_of(provider, cache, status).inc()
 
     def commit(self, rows: int, seconds: float) -> None:
         """Count an insert."""

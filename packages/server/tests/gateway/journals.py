@@ -51,6 +51,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.ids: list[str] = []
+        self.models: list[Any] = []
         self.away = False
         self.refused: set[str] = set()
         self.asked = 0
@@ -61,6 +62,7 @@ class Shelf:
         if self.away or self.refused.intersection(ids):
             raise Problem(503, "store_unavailable", "Not now.", retry_after=1)
         self.ids += ids
+        self.models += [row.columns.model for row in rows]
 
 
 def line(event_id: str, **fields: Any) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import json
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,27 @@ def test_an_unknown_route_reaches_the_provider_untouched(
     assert asked.headers["authorization"] == "Bearer sk-of-the-server"
     assert (answer.status_code, answer.json()) == (201, {"id": "file-1"})
     assert answer.headers["x-request-id"] == "req_3"
+
+
+@pytest.mark.parametrize("sent", [{}, {"accept": "text/plain"}, {"user-agent": "mine"}])
+def test_headers_that_a_client_does_not_send_are_not_made_up(
+    gateway: Running, upstream: Upstream, sent: dict[str, str]
+) -> None:
+    """The gateway's own library tells the provider neither its name nor what it accepts."""
+    upstream.script = answers({"ok": True})
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    connection.putrequest("POST", "/v1/odd", skip_accept_encoding=True)
+    for name, value in {**sent, "authorization": f"Bearer {gateway.key}"}.items():
+        connection.putheader(name, value)
+    connection.putheader("content-length", "3")
+    connection.endheaders(b"odd")
+
+    status = connection.getresponse().status
+    connection.close()
+
+    (asked,) = upstream.asked
+    told = {"accept", "accept-encoding", "content-type", "user-agent"}.intersection(asked.headers)
+    assert (status, {name: asked.headers[name] for name in told}) == (200, sent)
 
 
 def test_what_is_passed_on_is_a_step_of_its_run(gateway: Running, upstream: Upstream) -> None:
@@ -95,8 +117,7 @@ def test_no_path_leads_out_of_the_providers_api(
     gateway: Running, upstream: Upstream, path: str
 ) -> None:
     """Dots that climb are refused, however they are written."""
-    import http.client  # noqa: PLC0415 - every other client would tidy the path
-
+    # Every other client would tidy the path.
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port)
     connection.request("GET", path, headers={"Authorization": f"Bearer {gateway.key}"})
     answer = connection.getresponse()

@@ -49,6 +49,39 @@ def test_what_is_written_is_handed_over_once_and_removed(tmp_path: Path) -> None
     assert (files(tmp_path), journal.waiting_bytes, journal.lost) == ([], 0, {})
 
 
+@pytest.mark.parametrize(("at_hand", "read_back"), [(0, ["e0", "e1", "e2"]), (1, ["e1", "e2"])])
+def test_what_is_at_hand_is_not_read_back(
+    tmp_path: Path, at_hand: int, read_back: list[str]
+) -> None:
+    """Events come from memory up to a bound, and from their files beyond it, in their order."""
+    shelf = Shelf()
+    journal = journal_in(tmp_path, shelf, segment_bytes=1, at_hand_bytes=at_hand)
+    for number in range(3):
+        journal.append(line(f"e{number}"))
+        (tmp_path / files(tmp_path)[-1]).write_bytes(sealed(line(f"e{number}", model="the file's")))
+
+    asyncio.run(journal.hand_over())
+
+    assert shelf.ids == ["e0", "e1", "e2"]
+    assert [
+        i for i, model in zip(shelf.ids, shelf.models, strict=True) if model == "the file's"
+    ] == read_back
+
+
+def test_once_the_store_is_back_events_are_at_hand_again(tmp_path: Path) -> None:
+    """What was handed over no longer counts as at hand, and files that follow are in memory."""
+    shelf = Shelf()
+    journal = journal_in(tmp_path, shelf, segment_bytes=1, at_hand_bytes=1)
+    journal.append(line("e1"))
+    asyncio.run(journal.hand_over())
+    journal.append(line("e2"))
+    (tmp_path / files(tmp_path)[-1]).write_bytes(b"damaged")
+
+    asyncio.run(journal.hand_over())
+
+    assert (shelf.ids, journal.lost) == (["e1", "e2"], {})
+
+
 def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     """Nobody else on the machine reads the prompts that wait."""
     folder = tmp_path / "journal"

@@ -22,7 +22,7 @@ from watchllm_server.gateway.erased import without_erased
 from watchllm_server.gateway.lines import Lines, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -38,6 +38,8 @@ _SUFFIX = ".sealed"
 _SUFFIXES = (_SUFFIX, ".jsonl")
 _SEGMENT_BYTES = 256_000
 _HANDOVER_BYTES = 2_000_000
+# Bytes on disk whose events are in memory too; those of a longer outage are read back from there.
+_AT_HAND_BYTES = 2 * _HANDOVER_BYTES
 _HANDOVER_SECONDS = 0.25
 _LONGEST_WAIT = 15.0
 _CLOSING_SECONDS = 2.0
@@ -62,14 +64,18 @@ class Commit(Protocol):
 class _Segment:
     path: Path
     size: int = 0
+    events: list[bytes] | None = None
+    """What was written, so that it need not be read back and decrypted; None beyond a bound."""
 
 
 class Journal:
     """Append lines, and hand them to a store. Used by the event loop's thread alone.
 
-    `capacity` bounds the bytes on disk: what comes beyond it is dropped and counted. `pause` waits
-    for so many seconds between two looks at what has been written. The directory belongs to one
-    journal at a time; what an earlier one left there is handed over first, if `seal` opens it.
+    `capacity` bounds the bytes on disk: what comes beyond it is dropped and counted. The events of
+    `at_hand_bytes` of them, and of a file more, are in memory as well, and need not be read back.
+    `pause` waits for so many seconds between two looks at what has been written. The directory
+    belongs to one journal at a time; what an earlier one left there is handed over first, if `seal`
+    opens it.
 
     `redactions` is asked on a thread for what is replaced in the events of each project there is;
     what is recorded of a project that is no more goes no further. `erasures` is asked likewise for
@@ -86,6 +92,7 @@ class Journal:
         redactions: Callable[[], Mapping[str, Redaction | None]],
         erasures: Callable[[datetime], Iterable[Erasure]],
         segment_bytes: int = _SEGMENT_BYTES,
+        at_hand_bytes: int = _AT_HAND_BYTES,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
@@ -96,6 +103,7 @@ class Journal:
         self._redactions = redactions
         self._erasures = erasures
         self._segment_bytes = segment_bytes
+        self._at_hand_bytes = at_hand_bytes
         self._pause = pause
         left = sorted(
             path
@@ -104,6 +112,7 @@ class Journal:
         )
         self._waiting = deque(_Segment(path, path.stat().st_size) for path in left)
         self._bytes = sum(segment.size for segment in self._waiting)
+        self._at_hand = 0
         self._number = int(self._waiting[-1].path.stem) if self._waiting else 0
         self._open: tuple[int, _Segment] | None = None
         self._cautious = False
@@ -139,6 +148,9 @@ class Journal:
             return False
         segment.size += len(line)
         self._bytes += len(line)
+        if segment.events is not None:
+            segment.events.append(event)
+            self._at_hand += len(line)
         if segment.size >= self._segment_bytes:
             self._end()
         return True
@@ -213,21 +225,23 @@ class Journal:
 
     async def _store(self, group: list[_Segment]) -> bool:
         """Hand over the first files, and remove them when the store has taken them."""
-        texts = await asyncio.to_thread(_texts_of, group)
-        rows, damaged = await self._rows_of(texts)
+        rows, damaged = await self._rows_of(group)
         try:
             parts = await asyncio.to_thread(self._parted, rows) if rows else {}
         except MetadataUnavailableError:
             return False
+        size = sum(segment.size for segment in group)
         try:
             for redaction, some in parts.items():
-                await self._commit.add(some, sum(map(len, texts)) // len(parts), redaction)
+                await self._commit.add(some, size // len(parts), redaction)
         except Problem:
             return False
         for segment in group:
             segment.path.unlink(missing_ok=True)
             self._waiting.popleft()
             self._bytes -= segment.size
+            if segment.events is not None:
+                self._at_hand -= segment.size
         if damaged:
             self._lose("damaged", damaged)
         return True
@@ -241,14 +255,14 @@ class Journal:
                 parts.setdefault(redactions[row.project_id], []).append(row)
         return parts
 
-    async def _rows_of(self, texts: Sequence[bytes]) -> tuple[list[Row], int]:
+    async def _rows_of(self, group: Sequence[_Segment]) -> tuple[list[Row], int]:
         """Return the rows of files, and the number of damaged lines."""
         rows: list[Row] = []
         damaged = 0
-        for text in texts:
-            lines = iter(text.splitlines(keepends=True))
-            while part := list(islice(lines, _SLICE)):
-                for event in map(self._lines.open, part):
+        for segment in group:
+            events = await self._events_of(segment)
+            while part := list(islice(events, _SLICE)):
+                for event in part:
                     row = None if event is None else row_of(event)
                     if row is None:
                         damaged += 1
@@ -257,10 +271,18 @@ class Journal:
                 await asyncio.sleep(0)
         return rows, damaged
 
+    async def _events_of(self, segment: _Segment) -> Iterator[bytes | None]:
+        """Return the events of a file, None in place of a damaged line."""
+        if segment.events is not None:
+            return iter(segment.events)
+        text = await asyncio.to_thread(_text_of, segment.path)
+        return map(self._lines.open, text.splitlines(keepends=True))
+
     def _begin(self) -> tuple[int, _Segment]:
         path = self._directory / f"{self._number + 1:016d}{_SUFFIX}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self._open = os.open(path, flags, 0o600), _Segment(path)
+        events: list[bytes] | None = [] if self._at_hand < self._at_hand_bytes else None
+        self._open = os.open(path, flags, 0o600), _Segment(path, events=events)
         self._number += 1
         return self._open
 
@@ -294,10 +316,6 @@ def _write(descriptor: int, size: int, data: bytes) -> None:
     except OSError:
         os.ftruncate(descriptor, size)
         raise
-
-
-def _texts_of(group: Sequence[_Segment]) -> list[bytes]:
-    return [_text_of(segment.path) for segment in group]
 
 
 def _text_of(path: Path) -> bytes:
