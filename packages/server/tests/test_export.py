@@ -18,6 +18,7 @@ from watchllm_server.query.export import COLUMNS, export
 from watchllm_server.query.filter import Filter
 
 if TYPE_CHECKING:
+    from watchllm_server.query.events import SortBy
     from watchllm_server.query.export import ExportFormat
     from watchllm_server.store.embedded import EmbeddedStore
 
@@ -141,12 +142,44 @@ def test_no_piece_is_larger_than_asked(
         )
     )
 
-    chunks = list(chunks_of_events(store, Filter(project_id=account.project), most_bytes=300))
+    where = Filter(project_id=account.project)
+    chunks = list(chunks_of_events(store, where, most_bytes=300))
 
     found = [event for chunk in chunks for event in chunk]
     assert [event.event_id for event in found] == [f"{n:02}" for n in range(len(sizes))]
     for chunk in chunks:
         assert len(chunk) == 1 or sum(len(event.prompt) for event in chunk) <= 300
+
+
+@pytest.mark.parametrize("sort_by", ["cost", "latency_ms"])
+def test_pieces_keep_the_order_that_is_asked_for(
+    store: EmbeddedStore, account: Account, sort_by: SortBy
+) -> None:
+    """The most come first over all pieces, of like ones the last, and each event once."""
+    costs = [0.5, 3, 2, 2, 1]
+    account.send(
+        *(
+            prompt_call(
+                event_id=str(n), prompt="x" * 100, response="", cost_estimate_usd=cost,
+                latency_ms=1_000 * cost,
+            )
+            for n, cost in enumerate(costs)
+        )
+    )  # fmt: skip
+
+    chunks = list(
+        chunks_of_events(
+            store,
+            Filter(project_id=account.project),
+            sort_by=sort_by,
+            sort_order="desc",
+            most_bytes=250,
+        )
+    )
+
+    assert [[event.event_id for event in chunk] for chunk in chunks] == [
+        ["1", "3"], ["2", "4"], ["0"],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])

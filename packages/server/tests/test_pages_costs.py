@@ -167,6 +167,51 @@ def test_budgets_show_what_is_left(metadata: Metadata, account: Account) -> None
         assert text in page.text
 
 
+BUDGET = {"scope": "user", "subject": "ann", "unit": "usd", "per": "day", "action": "warn"}
+
+
+def test_a_budget_is_set_changed_and_removed_on_the_page(
+    metadata: Metadata, account: Account
+) -> None:
+    """Each form leads back to the budgets of the same address, and the last leaves none."""
+    path = f"/projects/{account.project}/costs?range=7d"
+
+    set_ = submit(account.client, path, do="put-limit", amount="2.50", **BUDGET)
+    first = show_page(account, path)
+    submit(account.client, path, do="put-limit", amount="4", **BUDGET)
+    changed = metadata.limits.all(account.project)
+    submit(account.client, path, do="remove-limit", **BUDGET)
+
+    assert (set_.status_code, set_.headers["location"]) == (303, f"{path}#budgets")
+    assert "$2.5 a day" in first.text
+    amounts = [
+        attrs["value"]
+        for tag, attrs in first.tags
+        if attrs.get("name") == "amount" and "value" in attrs
+    ]
+    assert amounts == ["2.5"]
+    assert [limit.amount for limit in changed] == [4 * 10**9]
+    assert metadata.limits.all(account.project) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"do": "put-limit", **BUDGET, "amount": "much"}, "amount of US dollars"),
+        ({"do": "remove-limit", **BUDGET}, "no such limit"),
+        ({"do": "print-money"}, "names nothing that can be done"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_told(
+    account: Account, fields: dict[str, str], text: str
+) -> None:
+    """What a form cannot do is a sentence on the page."""
+    answer = submit(account.client, f"/projects/{account.project}/costs", **fields)
+
+    assert answer.status_code == 400
+    assert text in answer.text
+
+
 def test_a_budget_of_each_user_shows_who_used_most(account: Account) -> None:
     """Where each user has a limit, who has used the most in this window is named."""
     moment = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)

@@ -174,14 +174,16 @@ def exported(account: Account, question: str) -> bytes:
 
 
 def test_an_export_holds_exactly_what_is_listed(filled: Account) -> None:
-    """The events that the list shows and no others are exported, whole, the oldest first."""
+    """The events that the list shows and no others are exported, whole, in the list's order."""
     events: list[dict[str, Any]] = [
         json.loads(line) for line in exported(filled, "range=all&sort=dearest").splitlines()
     ]
     narrowed = exported(filled, "range=all&text=giraffe&cost=0").splitlines()
+    newest = exported(filled, "range=all").splitlines()
 
-    assert [event["event_id"] for event in events] == ["1", "2", "3"]
-    assert events[0]["prompt"] == "A giraffe."
+    assert [event["event_id"] for event in events] == ["2", "3", "1"]
+    assert [json.loads(line)["event_id"] for line in newest] == ["3", "2", "1"]
+    assert events[2]["prompt"] == "A giraffe."
     assert [json.loads(line)["event_id"] for line in narrowed] == ["1"]
 
 
@@ -192,11 +194,12 @@ def test_an_export_has_the_columns_shown(filled: Account) -> None:
     )
 
     assert rows[0] == ["event_id", "model", "tokens_input", "tokens_output"]
-    assert rows[1] == ["1", "small", "12", "45"]
+    assert rows[3] == ["1", "small", "12", "45"]
 
 
 @pytest.mark.parametrize(
-    "question", ["", "format=xml", "format=csv&columns=none", "format=csv&cost=x"]
+    "question",
+    ["", "format=xml", "format=csv&columns=none", "format=csv&cost=x", "format=csv&sort=x"],
 )
 def test_an_export_that_cannot_be_is_refused(filled: Account, question: str) -> None:
     """An unknown format or column is named, before anything is sent."""

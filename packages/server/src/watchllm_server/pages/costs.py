@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, cast
 
-from watchllm_server.errors import invalid_query
-from watchllm_server.pages.budgets import budgets
+from starlette.responses import RedirectResponse
+
+from watchllm_server.errors import MetadataError, Problem, invalid_query
+from watchllm_server.pages.budgets import CHOICES, budgets, put_limit, remove_limit
 from watchllm_server.pages.charts import Chart, Line, number
 from watchllm_server.pages.site import Page, Visit
 from watchllm_server.query.costs import Cost, costs
@@ -17,7 +19,7 @@ from watchllm_server.query.forecast import HISTORY, forecast
 from watchllm_server.query.stretches import floor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.responses import Response
 
@@ -77,10 +79,32 @@ class CostsPage:
     unpriced: list[Cost]
     """Models with calls of unknown price, the most such calls first."""
     budgets: list[Budget]
+    choices: Mapping[str, tuple[str, ...]]
+    """What a limit's scope, unit, per and action may be."""
+    problem: str = ""
+    """Why the form that was sent could not be carried out."""
 
 
 def costs_page(visit: Visit) -> Response:
     """Show what calls cost."""
+    return visit.render("costs.html", _page(visit))
+
+
+def act(visit: Visit) -> Response:
+    """Set or remove a budget, and lead back to them; else say what is wrong."""
+    action = _ACTIONS.get(visit.form.get("do", ""))
+    if action is None:
+        raise Problem(400, "invalid_request", "The form names nothing that can be done here.")
+    try:
+        action(visit)
+    except MetadataError as error:
+        return visit.render("costs.html", replace(_page(visit), problem=str(error)), 400)
+    return RedirectResponse(
+        f"{visit.state.url()}#budgets", 303, headers=visit.site.headers(visit.request)
+    )
+
+
+def _page(visit: Visit) -> CostsPage:
     services, state = visit.services, visit.state
     store, where = services.store, state.filter(visit.project.id)
     by, across = _dimension(visit, "by") or "model", _dimension(visit, "across")
@@ -93,7 +117,7 @@ def costs_page(visit: Visit) -> Response:
     columns = _columns(cells)
     of = {(each.one, each.other): each.usd for each in cells}
     known = float(total.usd or 0)
-    context = CostsPage(
+    return CostsPage(
         by=by,
         across=across,
         names=NAMES,
@@ -121,8 +145,8 @@ def costs_page(visit: Visit) -> Response:
             services.metadata.limits.uses(visit.project.id),
             state.now,
         ),
+        choices=CHOICES,
     )
-    return visit.render("costs.html", context)
 
 
 def _dimension(visit: Visit, name: str) -> CostBy | None:
@@ -170,14 +194,13 @@ def _forecast(visit: Visit) -> Forecast | None:
     return forecast({each.at.date(): float(each.usd or 0) for each in found}, now)
 
 
+_ACTIONS: Final[Mapping[str, Callable[[Visit], None]]] = {
+    "put-limit": put_limit,
+    "remove-limit": remove_limit,
+}
+_PATH: Final = "/costs"
+_MORE: Final = ("by", "across")
 PAGES: Final = (
-    Page(
-        "/costs",
-        costs_page,
-        name="Costs",
-        key="c",
-        place=5,
-        default_range="30d",
-        more=("by", "across"),
-    ),
+    Page(_PATH, costs_page, name="Costs", key="c", place=5, default_range="30d", more=_MORE),
+    Page(_PATH, act, method="POST", default_range="30d", more=_MORE),
 )

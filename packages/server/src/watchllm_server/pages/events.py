@@ -121,7 +121,7 @@ def events(visit: Visit) -> Response:
 
 
 def export_events(visit: Visit) -> Response:
-    """Answer with all events that match, the oldest first, a piece at a time."""
+    """Answer with all events that match in the order of the list, a piece at a time."""
     wanted = visit.state["format"]
     if wanted not in MEDIA_TYPES:
         known = ", ".join(MEDIA_TYPES)
@@ -129,7 +129,16 @@ def export_events(visit: Visit) -> Response:
     form = cast("ExportFormat", wanted)
     chosen = columns_of(visit.state, COLUMNS, ())
     columns = exported(chosen) if chosen else ALL
-    pieces = export(visit.services.store, _where(visit), form, columns)
+    check_sort(visit.state, _SORTS)
+    _, sort_by, sort_order = _SORTS[visit.state["sort"]]
+    pieces = export(
+        visit.services.store,
+        _where(visit),
+        form,
+        columns,
+        sort_by=sort_by,
+        sort_order=sort_order,
+    )
     # What can fail fails in the first piece, while there still is a page to say so.
     first = next(pieces, b"")
     return StreamingResponse(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from starlette.responses import RedirectResponse
 
-from watchllm_server import limits as limit
 from watchllm_server.errors import MetadataError, Problem, StartError, StoreError
+from watchllm_server.limits import shown_amount
 from watchllm_server.metadata.keys import DEFAULT_SCOPES, SCOPES
-from watchllm_server.metadata.limits import Counted
+from watchllm_server.pages.budgets import CHOICES, fields_of, put_limit, remove_limit
 from watchllm_server.pages.first_run import Start, start_of
 from watchllm_server.pages.site import Page, Visit, project_url
 from watchllm_server.provider_settings import check_name
@@ -58,8 +58,8 @@ class SettingsPage:
     keys: list[ApiKey]
     providers: list[StoredKey] | None
     """None on a server that cannot keep keys."""
-    limits: list[tuple[Limit, str]]
-    """Each with its amount as people write it."""
+    limits: list[tuple[Limit, str, list[tuple[str, str]]]]
+    """Each with its amount as people write it, and what a form names it by."""
     choices: Mapping[str, tuple[str, ...]]
     """What a limit's scope, unit, per and action may be."""
     health: Health
@@ -101,13 +101,8 @@ def _page(visit: Visit) -> SettingsPage:
         default_scopes=DEFAULT_SCOPES,
         keys=[key for key, _ in services.metadata.all_keys(project.id)],
         providers=None if keys is None else keys.stored(project.id),
-        limits=[(each, limit.shown_amount(each.amount, each.unit)) for each in found],
-        choices={
-            "scope": get_args(limit.Scope),
-            "unit": get_args(limit.Unit),
-            "per": get_args(limit.Per),
-            "action": get_args(limit.Action),
-        },
+        limits=[(each, shown_amount(each.amount, each.unit), fields_of(each)) for each in found],
+        choices=CHOICES,
         health=_health(visit),
     )
 
@@ -186,23 +181,6 @@ def _remove_provider(visit: Visit) -> None:
         raise MetadataError("The project has no key for this provider.")
 
 
-def _put_limit(visit: Visit) -> None:
-    form = visit.form
-    visit.services.metadata.limits.put(
-        limit.new_limit(
-            visit.project.id,
-            **{name: form.get(name, "").strip() for name in (*_LIMIT, "amount", "action")},
-        )
-    )
-
-
-def _remove_limit(visit: Visit) -> None:
-    form = visit.form
-    counted = Counted(visit.project.id, *(form.get(name, "") for name in _LIMIT))
-    if not visit.services.metadata.limits.remove(counted, form.get("action", "")):
-        raise MetadataError("The project has no such limit.")
-
-
 def _number(text: str, what: str) -> int | None:
     """Return a number of a form, None when it is empty; raise MetadataError for anything else."""
     text = text.strip()
@@ -213,7 +191,6 @@ def _number(text: str, what: str) -> int | None:
     return int(text)
 
 
-_LIMIT: Final = ("scope", "subject", "unit", "per")
 _ACTIONS: Final[Mapping[str, tuple[str, Callable[[Visit], Response | None]]]] = {
     "change-project": ("project", _change_project),
     "make-project": ("project", _make_project),
@@ -221,8 +198,8 @@ _ACTIONS: Final[Mapping[str, tuple[str, Callable[[Visit], Response | None]]]] = 
     "revoke-key": ("keys", _revoke_key),
     "put-provider": ("providers", _put_provider),
     "remove-provider": ("providers", _remove_provider),
-    "put-limit": ("limits", _put_limit),
-    "remove-limit": ("limits", _remove_limit),
+    "put-limit": ("limits", put_limit),
+    "remove-limit": ("limits", remove_limit),
 }
 """By what a form says it does: the section that it is in, and what carries it out."""
 

@@ -135,8 +135,6 @@ def page_of_events(
     Raises CursorError when the cursor belongs to another order.
     """
     place = _Place.read(cursor, sort_by, sort_order)
-    direction = "DESC" if sort_order == "desc" else "ASC"
-    ordered = "ts" if sort_by == "timestamp" else f"sort_key {direction}, ts"
     rows = store.query(
         "events_page",
         {**where.parameters(), **place.parameters, "limit": limit + 1},
@@ -145,7 +143,7 @@ def page_of_events(
             "key": _KEYS[sort_by],
             "condition": where.condition(),
             "after": place.condition,
-            "order": f"{ordered} {direction}, event_id {direction}",
+            "order": _order(sort_by, sort_order),
         },
     )
     events = [_event(row) for row in rows[:limit]]
@@ -157,22 +155,39 @@ def page_of_events(
 
 
 def chunks_of_events(
-    store: EventStore, where: Filter, *, most_bytes: int = _CHUNK_BYTES
+    store: EventStore,
+    where: Filter,
+    *,
+    sort_by: SortBy = "timestamp",
+    sort_order: SortOrder = "asc",
+    most_bytes: int = _CHUNK_BYTES,
 ) -> Iterator[list[Event]]:
-    """Yield all events that match, the oldest first, in lists of about `most_bytes` of text.
+    """Yield all events that match, in lists of about `most_bytes` of text.
 
     A list holds more only when its one event does. What is stored meanwhile may be among them.
     """
     cursor: str | None = None
     while True:
-        place = _Place.read(cursor, "timestamp", "asc")
+        place = _Place.read(cursor, sort_by, sort_order)
         sizes = store.query(
             "event_sizes",
             {**where.parameters(), **place.parameters, "limit": _CHUNK_EVENTS},
-            {"condition": where.condition(), "after": place.condition},
+            {
+                "condition": where.condition(),
+                "after": place.condition,
+                "key": _KEYS[sort_by],
+                "order": _order(sort_by, sort_order),
+            },
         )
-        for limit in _portions([size for (size,) in sizes], most_bytes):
-            page = page_of_events(store, where, limit=limit, cursor=cursor, sort_order="asc")
+        for limit in _portions([size for size, _ in sizes], most_bytes):
+            page = page_of_events(
+                store,
+                where,
+                limit=limit,
+                cursor=cursor,
+                sort_by=sort_by,
+                sort_order=sort_order,
+            )
             yield page.events
             cursor = page.next_cursor
             if cursor is None:
@@ -215,6 +230,13 @@ class _Place:
 
 def _question(sort_by: SortBy, sort_order: SortOrder) -> str:
     return f"events/{sort_by}/{sort_order}"
+
+
+def _order(sort_by: SortBy, sort_order: SortOrder) -> str:
+    """Return the order of a list as SQL; `sort_key` is what it is sorted by."""
+    direction = "DESC" if sort_order == "desc" else "ASC"
+    ordered = "ts" if sort_by == "timestamp" else f"sort_key {direction}, ts"
+    return f"{ordered} {direction}, event_id {direction}"
 
 
 def _portions(sizes: Sequence[int], most_bytes: int) -> Iterator[int]:

@@ -13,7 +13,7 @@ from watchllm_server.query.events import chunks_of_events, format_time, json_dec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from watchllm_server.query.events import Event
+    from watchllm_server.query.events import Event, SortBy, SortOrder
     from watchllm_server.query.filter import Filter
     from watchllm_server.store.base import EventStore
 
@@ -37,14 +37,18 @@ def export(
     where: Filter,
     form: ExportFormat,
     columns: Sequence[str] = COLUMNS,
+    *,
+    sort_by: SortBy = "timestamp",
+    sort_order: SortOrder = "asc",
 ) -> Iterator[bytes]:
-    """Return the pieces of an export of all events that match, the oldest first.
+    """Return the pieces of an export of all events that match.
 
     `columns` are some of COLUMNS, in the order to have. Lines of JSON with all of them hold each
     event as it was sent. Only one piece is held at a time. Raises StoreError in between when the
     store fails.
     """
-    return _WRITERS[form](chunks_of_events(store, where), columns)
+    chunks = chunks_of_events(store, where, sort_by=sort_by, sort_order=sort_order)
+    return _WRITERS[form](chunks, columns)
 
 
 def _jsonl(chunks: Iterator[list[Event]], columns: Sequence[str]) -> Iterator[bytes]:
