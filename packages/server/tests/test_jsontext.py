@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from watchllm_server.jsontext import is_deeper_than, mend_halves, unescape
+from watchllm_server.jsontext import is_deeper_than, mend_halves, parse, unescape
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -73,3 +73,29 @@ def test_the_depth_is_that_of_the_value(value: object, levels: int) -> None:
     text = json.dumps(value).encode()
 
     assert is_deeper_than(levels, text) == (depth(value) > levels)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=20),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+        max_leaves=8,
+    ),
+    st.text(" \t\r\n", max_size=3),
+)
+def test_whatever_json_a_text_holds_is_parsed(value: object, blanks: str) -> None:
+    """A value of every type is found in its JSON text, also behind white space."""
+    assert parse(blanks + json.dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Why?", "the reason", "{", "nullify", '"\\ud83d', "[1] and", 7]
+)
+def test_what_is_no_json_text_stays_as_it_is(text: object) -> None:
+    """Prose, JSON that was cut off and what is no text are returned unchanged."""
+    assert parse(text) is text
+
+
+def test_half_a_character_in_a_json_text_is_mended() -> None:
+    """A JSON text that was cut within a surrogate pair is still read."""
+    assert parse('["cut \\ud83d"]') == ["cut \ufffd"]

@@ -21,6 +21,8 @@ _CODE = re.compile(
 )
 _ASCII = 0x80
 _MAX_LEVELS: Final = 64
+_STARTS: Final = frozenset('{["-0123456789tfn \t\r\n')
+"""What a JSON text may begin with: nearly all prose is told from it at once."""
 _decode = msgspec.json.Decoder().decode
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
@@ -70,13 +72,16 @@ def _character(match: re.Match[bytes]) -> bytes:
 
 def parse(value: Any) -> Any:
     """Return what a JSON text holds, or the value itself when it is no such text."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or value[:1] not in _STARTS:
         return value
     text = value.encode("utf-8", "replace")
     try:
         found = _decode(text)
     except (msgspec.DecodeError, RecursionError):
-        text = mend_halves(text)
+        mended = mend_halves(text)
+        if mended == text:
+            return value
+        text = mended
         try:
             found = _decode(text)
         except (msgspec.DecodeError, RecursionError):

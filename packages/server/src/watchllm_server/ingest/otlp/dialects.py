@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from watchllm_server.ingest.otlp import names
 from watchllm_server.ingest.otlp.messages import (
+    Indexed,
     indexed_message,
     openinference_message,
     take_indexed,
@@ -46,14 +47,15 @@ _PROVIDERS: Final = {
     "x_ai": "x-ai",
 }
 _INDEXED_MESSAGES: Final = {
-    "llm.input_messages.": (0, openinference_message),
-    "gen_ai.prompt.": (0, indexed_message),
-    "llm.prompts.": (0, indexed_message),
-    "llm.output_messages.": (1, openinference_message),
-    "gen_ai.completion.": (1, indexed_message),
-    "llm.completions.": (1, indexed_message),
+    "llm.input_messages": (0, openinference_message),
+    "gen_ai.prompt": (0, indexed_message),
+    "llm.prompts": (0, indexed_message),
+    "llm.output_messages": (1, openinference_message),
+    "gen_ai.completion": (1, indexed_message),
+    "llm.completions": (1, indexed_message),
 }
-_INDEXED: Final = tuple(_INDEXED_MESSAGES)
+_EMBEDDED, _TOOLS = "embedding.embeddings", "llm.tools"
+_INDEXED: Final = frozenset((*_INDEXED_MESSAGES, _EMBEDDED, _TOOLS))
 _PROMPT_EVENTS: Final = {
     "gen_ai.system.message": "system",
     "gen_ai.user.message": "user",
@@ -125,7 +127,8 @@ def take_model_call(span: Span, known: dict[str, Any]) -> ModelCall:
     attributes = span.attributes
     doing = known["operation"]
     embedding = doing in _EMBEDDINGS
-    asking, answering = _take_messages(span, known)
+    indexed = take_indexed(attributes, _INDEXED)
+    asking, answering = _take_messages(span, known, indexed)
     usage = usage_of(known)
     if embedding and "input_tokens" in usage:
         usage.setdefault("output_tokens", 0)
@@ -134,7 +137,7 @@ def take_model_call(span: Span, known: dict[str, Any]) -> ModelCall:
     model = text_of(known.get("model") or requested)
     return ModelCall(
         model=model,
-        prompt=conversation(asking) or _input(attributes, known, embedding=embedding),
+        prompt=conversation(asking) or _input(known, indexed, embedding=embedding),
         response="" if embedding else answer(answering) or text_of(known.get("output")),
         usage=usage,
         cost=cost_of(known.get("cost")),
@@ -149,7 +152,7 @@ def take_model_call(span: Span, known: dict[str, Any]) -> ModelCall:
             "time_to_first_token_ms": _first_token(span, known.get("first token")),
             "reasoning": "".join(message.reasoning for message in answering),
             "tool_calls": [each for message in answering for each in message.tool_calls],
-            "tools": _take_tools(attributes, known),
+            "tools": _tools(known, indexed),
             "request": settings,
         },
     )
@@ -172,22 +175,24 @@ def provider(known: dict[str, Any]) -> str:
     return _PROVIDERS.get(name, name)
 
 
-def _take_messages(span: Span, known: dict[str, Any]) -> tuple[list[Message], list[Message]]:
+def _take_messages(
+    span: Span, known: dict[str, Any], indexed: Indexed
+) -> tuple[list[Message], list[Message]]:
     """Take the messages to the model and those of its answer, from wherever the dialect has them.
 
     Where two places tell the same, as during a change of names, the first one counts.
     """
     told = _messages_of_events(span)
-    indexed = _take_indexed_messages(span.attributes)
+    spread = _indexed_messages(indexed)
     asked = (
         read_messages(known.get("asked"))
-        or indexed[0]
+        or spread[0]
         or read_messages(known.get("asked in one text"))
         or told[0]
     )
     answered = (
         read_messages(known.get("answered"))
-        or indexed[1]
+        or spread[1]
         or read_messages(known.get("answered in one text"))
         or told[1]
     )
@@ -198,13 +203,12 @@ def _take_messages(span: Span, known: dict[str, Any]) -> tuple[list[Message], li
     return asked, answered
 
 
-def _take_indexed_messages(attributes: Attributes) -> tuple[list[Message], list[Message]]:
-    """Take the messages that are spread over attributes, those of each prefix in their order."""
+def _indexed_messages(indexed: Indexed) -> tuple[list[Message], list[Message]]:
+    """Return the messages that were spread over attributes, those of each side's first prefix."""
     found: tuple[list[Message], list[Message]] = ([], [])
-    if any(name.startswith(_INDEXED) for name in attributes):
-        for prefix, (side, read) in _INDEXED_MESSAGES.items():
-            messages = [read(group) for group in take_indexed(attributes, prefix)]
-            found[side].extend(messages if not found[side] else [])
+    for prefix, (side, read) in _INDEXED_MESSAGES.items() if indexed else ():
+        if not found[side]:
+            found[side].extend(map(read, indexed.get(prefix, ())))
     return found
 
 
@@ -235,11 +239,8 @@ def _messages_of_events(span: Span) -> tuple[list[Message], list[Message]]:
     return asking, answering
 
 
-def _input(attributes: Attributes, known: dict[str, Any], *, embedding: bool) -> str:
-    texts = [
-        text_of(group.get("embedding.text"))
-        for group in take_indexed(attributes, "embedding.embeddings.")
-    ]
+def _input(known: dict[str, Any], indexed: Indexed, *, embedding: bool) -> str:
+    texts = [text_of(group.get("embedding.text")) for group in indexed.get(_EMBEDDED, ())]
     if any(texts):
         return "\n".join(texts)
     value = known.get("input")
@@ -278,12 +279,8 @@ def _first_token(span: Span, seconds: Any) -> float | None:
     return None
 
 
-def _take_tools(attributes: Attributes, known: dict[str, Any]) -> Any:
-    listed = [
-        parse(next(iter(group.values())))
-        for group in take_indexed(attributes, "llm.tools.")
-        if group
-    ]
+def _tools(known: dict[str, Any], indexed: Indexed) -> Any:
+    listed = [parse(next(iter(group.values()))) for group in indexed.get(_TOOLS, ())]
     return listed or parse(known.get("tools"))
 
 

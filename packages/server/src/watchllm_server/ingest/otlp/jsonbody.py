@@ -195,6 +195,8 @@ def _attributes(export: Export, pairs: list[_Pair], depth: int = 0) -> Attribute
 def _plain(export: Export, value: _Value | None, depth: int) -> Any:
     if value is None:
         return None
+    if value.string_value is not None:
+        return value.string_value
     if value.int_value is not None:
         return int(value.int_value)
     if value.double_value is not None:
@@ -202,10 +204,7 @@ def _plain(export: Export, value: _Value | None, depth: int) -> Any:
         return number if math.isfinite(number) else str(number)
     if value.array_value is not None or value.kvlist_value is not None:
         return _nested(export, value, depth)
-    for plain in (value.string_value, value.bool_value, value.bytes_value):
-        if plain is not None:
-            return plain
-    return None
+    return value.bytes_value if value.bool_value is None else value.bool_value
 
 
 def _nested(export: Export, value: _Value, depth: int) -> Any:

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from watchllm_server.jsontext import parse, text_of
 from watchllm_server.messages import Message, read_message, read_part, tool_call
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from watchllm_server.ingest.otlp.span import Attributes
 
-_MAX_DIGITS: Final = 6
+_NUMBER: Final = re.compile(r"\.(\d{1,6})(?:\.|\Z)", re.ASCII)
+_INNER: Final = ("contents", "tool_calls")
+Indexed: TypeAlias = "dict[str, list[Attributes]]"
+"""By prefix what has the same number, in the order of the numbers: values by rest of the name."""
 
 
-def take_indexed(attributes: Attributes, prefix: str) -> list[Attributes]:
-    """Take the attributes named `<prefix><number>.<rest>` and return them by number, as rests."""
-    groups: dict[int, Attributes] = {}
-    for name in [name for name in attributes if name.startswith(prefix)]:
-        number, _, rest = name[len(prefix) :].partition(".")
-        if number.isascii() and number.isdecimal() and len(number) <= _MAX_DIGITS:
-            groups.setdefault(int(number), {})[rest] = attributes.pop(name)
-    return [groups[number] for number in sorted(groups)]
+def take_indexed(attributes: Attributes, prefixes: Container[str]) -> Indexed:
+    """Take the attributes named `<prefix>.<number>.<rest>` of these prefixes."""
+    groups: dict[str, dict[int, Attributes]] = {}
+    for name in tuple(attributes):
+        number = _NUMBER.search(name)
+        if number and (prefix := name[: number.start()]) in prefixes:
+            group = groups.setdefault(prefix, {}).setdefault(int(number[1]), {})
+            group[name[number.end() :]] = attributes.pop(name)
+    return {prefix: [found[each] for each in sorted(found)] for prefix, found in groups.items()}
 
 
 def openinference_message(group: Attributes) -> Message:
     """Return the message of one group of OpenInference's `llm.input_messages.` attributes."""
     inner = {name.removeprefix("message."): value for name, value in group.items()}
     message = Message(text_of(inner.get("role")) or "user", text_of(inner.get("content")))
-    parts = take_indexed(inner, "contents.")
+    indexed = take_indexed(inner, _INNER)
     texts = [message.text] if message.text else []
-    for part in parts:
+    for part in indexed.get("contents", ()):
         plain = {name.removeprefix("message_content."): value for name, value in part.items()}
         if "image.image.url" in plain:
             plain = {"type": "image"}
@@ -37,7 +44,7 @@ def openinference_message(group: Attributes) -> Message:
         if text:
             texts.append(text)
     message.text = "\n".join(texts)
-    for call in take_indexed(inner, "tool_calls."):
+    for call in indexed.get("tool_calls", ()):
         plain = {name.removeprefix("tool_call."): value for name, value in call.items()}
         function = {name: plain.get(f"function.{name}") for name in ("name", "arguments")}
         # Where text stands between the calls, its place in the count is an empty call.
@@ -50,7 +57,7 @@ def indexed_message(group: Attributes) -> Message:
     """Return the message of one group of the old `gen_ai.prompt.` attributes."""
     calls = [
         tool_call({"id": call.get("id"), "function": call})
-        for call in take_indexed(group, "tool_calls.")
+        for call in take_indexed(group, _INNER).get("tool_calls", ())
     ]
     value = {**group, "content": parse(group.get("content"))}
     if not isinstance(value["content"], list):
