@@ -41,6 +41,13 @@ def differences(one: str, other: str) -> Differences:
         ("direction", "Trains from Rome to Berlin", "Trains from Berlin to Rome"),
         ("direction", "Is milk better than beer?", "Is beer better than milk?"),
         ("direction", "Use butter instead of oil", "Use oil instead of butter"),
+        ("direction", "Do cats chase dogs?", "Do dogs chase cats?"),
+        ("direction", "What turns salt to sea salt?", "What turns sea salt to salt?"),
+        (
+            "direction",
+            "Tax to pay to move to Rome from Oslo",
+            "Tax to pay to move to Oslo from Rome",
+        ),
         ("quoted", 'Translate "good day"', 'Translate "good night"'),
         ("code", "What does parse_args do?", "What does print_help do?"),
         ("code", "What does cd .. do?", "What does cd /tmp do?"),
@@ -49,6 +56,10 @@ def differences(one: str, other: str) -> Differences:
         ("code", "Explain getUser()", "Explain getuser()"),
         ("names", "Who is Anna Miller?", "Who is Anna Smith?"),
         ("names", "What does NATO do?", "What does UNICEF do?"),
+        ("asked", "Who was Homer?", "Who was Homer? What does a ticket to Oslo cost?"),
+        ("asked", "Who was Homer", "What does a ticket cost. Who was Homer"),
+        ("asked", "Turn on the light", "Turn on the light. What is a prime? Who was Homer?"),
+        ("asked", "What is iron?", "What is iron?\nwhat is iron?\nhow old is the pope"),
     ],
 )
 def test_a_small_thing_is_a_conflict(kind: str, one: str, other: str) -> None:
@@ -73,6 +84,14 @@ def test_a_small_thing_is_a_conflict(kind: str, one: str, other: str) -> None:
         ("How does Docker work?", "how does docker work?"),
         ("Please help: what is NumPy?", "What is NumPy?"),
         ("I am cold, e.g. at night", "I'm cold, e.g. at night"),
+        ("How are you? How do I pay by card?", "How do I pay by card?"),
+        ("What are iron and zinc?", "What is iron? What is zinc?"),
+        ("Which is older, Rome or Oslo?", "Which is older, Oslo or Rome?"),
+        ("How do iron and the zinc differ?", "How do the zinc and iron differ?"),
+        ("How do I pay online by card?", "How do I pay by card online?"),
+        ("Where in Rome can I eat?", "Where can I eat in Rome?"),
+        ("Calculate the root of two", "What is the root of two?"),
+        ("Why does Mr. Bean speak so little?", "Why does Mr Bean speak so little?"),
     ],
 )
 def test_another_wording_is_no_conflict(one: str, other: str) -> None:
@@ -87,7 +106,15 @@ def test_what_one_text_says_alone_adds() -> None:
     assert found.numbers is Difference.ADDS
     assert found.dates is Difference.ADDS
     assert found.quoted is Difference.NONE
+    assert found.asked is Difference.NONE
     assert found.conflicts() == ()
+
+
+def test_a_second_question_about_the_same_adds() -> None:
+    """It is weighed, and no veto: often both are the same question."""
+    found = differences("What is iron?", "What is iron? What is iron made of?")
+
+    assert found.asked is Difference.ADDS
 
 
 @given(one=TEXTS, other=TEXTS)

@@ -2,8 +2,8 @@
 
 A vector says that "turn it on" and "turn it off" are almost the same. What is read here are the
 small things that change an answer: numbers, dates, units, negation, opposites, direction, quoted
-text, code and names. Where both texts say something and it is not the same, they conflict; where
-one of them says more than the other, it adds.
+text, code, names and how much is asked. Where both texts say something and it is not the same, they
+conflict; where one of them says more than the other, it adds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from watchllm_server.cache import lexicon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 class Difference(IntEnum):
@@ -40,6 +40,7 @@ class Signs(NamedTuple):
     code: frozenset[str]
     names: frozenset[str]
     roles: frozenset[tuple[str, str]]
+    asked: tuple[frozenset[str], ...]
     text: str
 
 
@@ -55,6 +56,7 @@ class Differences(NamedTuple):
     quoted: Difference
     code: Difference
     names: Difference
+    asked: Difference
 
     def conflicts(self) -> tuple[str, ...]:
         """Return the respects in which the texts conflict."""
@@ -78,6 +80,8 @@ _CODE: Final = re.compile(
     r"|\b[a-z]+[A-Z]\w*|\b\w+_\w+|\b\w+\.[a-zA-Z]\w*(?:\.\w+)*|(?:\.{0,2}/)[\w./-]+|\w+\(\)?"
     r"|\bv?\d+(?:\.\d+){2,}\b|\b(?=\w*\d)(?=\w*[A-Za-z])\w{2,}\b|\.\.|[=<>!+*/^&|~]{1,3}|\w*[#+]+(?!\w)"
 )
+# Between two sentences; after "Mr." or "U.S." none begins.
+_BETWEEN: Final = re.compile(r"(?<=[?!])\s+|(?<=\w{3}\.)\s+(?=[A-Z])|\n+")
 _NAME: Final = re.compile(r"(?<![.!?:\n]\s)(?<!^)(?<![\w'])([A-Z][\w-]*)|(?<!\w)([A-Z]{2,})(?!\w)")
 _LIKE_NUMBER: Final = re.compile(
     r"\d+(?:st|nd|rd|th|k|m|bn|am|pm|h|kg|g|km|cm|mm|mg|ml|gb|mb|°c)?\Z"
@@ -103,6 +107,7 @@ def read(text: str) -> Signs:
         frozenset(_code(text)),
         frozenset((a or b).lower() for a, b in _NAME.findall(text) if (a or b) != "I"),
         frozenset(_roles(words)),
+        tuple(_asked(text)),
         text,
     )
 
@@ -119,6 +124,7 @@ def compare(one: Signs, other: Signs) -> Differences:
         _compare_strings(one.quoted, other, other.quoted, one),
         _compare_strings(one.code, other, other.code, one),
         _compare_names(one, other),
+        _compare_asked(one, other),
     )
 
 
@@ -150,17 +156,37 @@ def opposites(one: Signs, other: Signs) -> bool:
 
 def turned(one: Signs, other: Signs) -> bool:
     """Say whether something is where the other text has something else that both name."""
-    if one.roles == other.roles:
-        return False
-    left, right = dict(one.roles), dict(other.roles)
+    left, right = one.roles - other.roles, other.roles - one.roles
     shared = set(one.content) & set(other.content)
-    return any(
-        role in right and right[role] != word and {word, right[role]} <= shared
-        for role, word in left.items()
-    ) or any(
-        word in shared and (opposite, word) in other.roles and (role, word) not in other.roles
-        for role, word in one.roles
-        if (opposite := _REVERSED.get(role))
+    return (
+        any(
+            role == same and {word, instead} <= shared
+            for role, word in left
+            for same, instead in right
+        )
+        or any((_REVERSED.get(role), word) in right and word in shared for role, word in left)
+        or exchanged(one.words, other.words)
+    )
+
+
+def exchanged(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Say whether two parts of a text have changed places around what ties them together.
+
+    "Cats chase dogs" and "dogs chase cats" are two things, "cats and dogs" and "dogs and cats" one.
+    """
+    if one == other or sorted(one) != sorted(other):
+        return False
+    start = next(n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+    end = next(n for n, (a, b) in enumerate(zip(one[::-1], other[::-1], strict=True)) if a != b)
+    one, other = one[start : len(one) - end], other[start : len(other) - end]
+    size = len(one)
+    return size <= _MOST_EXCHANGED and any(
+        one[:first] == other[size - first :]
+        and one[last:] == other[: size - last]
+        and one[first:last] == other[size - last : size - first]
+        and not lexicon.EVEN.issuperset(one[first:last])
+        for first in range(1, size - 1)
+        for last in range(first + 1, size)
     )
 
 
@@ -173,6 +199,7 @@ def inversions(one: Signs, other: Signs) -> float:
 
 
 _STEMMED: Final = frozenset((stem(a), stem(b)) for a, b in lexicon.ANTONYMS)
+_MOST_EXCHANGED: Final = 64
 _REVERSED: Final = {"from": "to", "to": "from", "before": "after", "after": "before"}
 
 
@@ -260,6 +287,15 @@ def _roles(words: tuple[str, ...]) -> Iterable[tuple[str, str]]:
                 yield word, named
 
 
+def _asked(text: str) -> Iterable[frozenset[str]]:
+    """Find the content words of each question of a text; one without any is none."""
+    for sentence in _BETWEEN.split(text.strip()):
+        words = [found.lower() for found in _WORD.findall(sentence)]
+        content = frozenset(stem(word) for word in words if word not in lexicon.COMMON)
+        if content and (sentence.endswith("?") or words[0] in lexicon.QUESTIONS):
+            yield content
+
+
 def _compare(one: frozenset[str], other: frozenset[str]) -> Difference:
     if one == other:
         return Difference.NONE
@@ -296,3 +332,13 @@ def _compare_names(one: Signs, other: Signs) -> Difference:
     if missing and added:
         return Difference.CONFLICT
     return Difference.ADDS if missing or added else Difference.NONE
+
+
+def _compare_asked(one: Signs, other: Signs) -> Difference:
+    """Compare how much is asked: a second question, about other things, wants another answer."""
+    fewer, more = sorted((one, other), key=lambda each: len(each.asked))
+    if len(more.asked) in {1, len(fewer.asked)}:
+        return Difference.NONE
+    known = set(fewer.content)
+    is_other = any(len(asked & known) * 2 < len(asked) for asked in more.asked)
+    return Difference.CONFLICT if is_other else Difference.ADDS

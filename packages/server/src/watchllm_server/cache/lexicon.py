@@ -128,3 +128,6 @@ QUESTIONS: Final = frozenset(_QUESTIONS.split())
 # A word after one of these has the role that the word names: swapped roles, another question.
 _ROLES = "from to than before after into over under with by against versus vs of onto until for"
 ROLES: Final = frozenset(_ROLES.split())
+_EVEN = "and or nor with vs versus between the a an of"
+# What stands on the two sides of these may change places.
+EVEN: Final = frozenset(_EVEN.split())

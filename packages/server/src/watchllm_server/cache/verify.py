@@ -31,7 +31,9 @@ MAX_TOKENS: Final = 64
 """Of a pair, as the network reads it; of longer ones it reads the beginnings."""
 THRESHOLD: Final = 0.935
 """The confidence from which on a hit would be served by one who has measured nothing."""
-VETOES: Final = frozenset({"numbers", "dates", "units", "opposites", "direction", "quoted", "code"})
+VETOES: Final = frozenset(
+    {"numbers", "dates", "units", "opposites", "direction", "quoted", "code", "asked"}
+)
 """Conflicts that refuse a hit whatever else speaks for it; the other guards are weighed."""
 # What so few trees say, the network does not turn into a hit: it is not asked.
 _HOPELESS: Final = -4.0
@@ -194,7 +196,7 @@ def features(
     )
     return [
         cosine,
-        *map(float, differences),
+        *map(float, differences[:-1]),  # of the last, nothing that the trees learn from tells
         _share(words, others),
         _share(content, contents),
         _share(trigrams, more),
