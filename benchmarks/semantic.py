@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import curves
 import numpy as np
-from watchllm_server.cache import calibrate, verify
+from watchllm_server.cache import calibrate, guards, verify
 from watchllm_server.cache.evaluate import Decision
 from watchllm_server.cache.index import MemoryIndex
 
@@ -167,6 +167,8 @@ class Kept:
             if self._rule == "ours":
                 score = self._decision.judge(text, other).confidence
             found = max(found, (score, intent))
+            if self._rule == "ours" and score >= verify.THRESHOLD:
+                break  # as a lookup does
         return found
 
     def keep(self, row: list[str]) -> None:
@@ -269,7 +271,8 @@ BUILT = {
 
 def collisions(found: list[list[str]], decision: Decision) -> dict[str, tuple[int, int, int]]:
     """Return of each way to build a collision: near by cosine, accepted, and tried."""
-    texts = list(dict.fromkeys(row[0] for row in found))[:400]
+    texts = [text for text in dict.fromkeys(row[0] for row in found) if guards.read(text).content]
+    texts = texts[:400]
     counted = {}
     for name, build in BUILT.items():
         verdicts = [

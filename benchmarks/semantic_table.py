@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import lookups
 import numpy as np
 import semantic
+import shadow
 from semantic import Scored
 from watchllm_server.cache import calibrate, models, verify
 from watchllm_server.cache.evaluate import Decision
@@ -247,6 +248,22 @@ def learning_line(found: list[list[str]], decision: Decision) -> Line:
     )
 
 
+def shadow_line(folder: Path) -> Line:
+    """Return what a real server does with 20,000 requests, first in shadow and then serving."""
+    told = shadow.measure(folder, REQUESTS)
+    low, high = told.error["low"], told.error["high"]
+    return Line(
+        f"a server, shadow → serve, {told.requests:,} requests, max_error_rate 1 %",
+        "all made, ≥ 22 % hits, true error ≤ 1 %, within the stated interval",
+        f"serves from request {told.begun:,} on: {told.hit_rate:.1%} hits, half of them within"
+        f" {told.milliseconds:.1f} ms; true error {told.true_error:.2%} ({told.wrong} of"
+        f" {told.hits:,}), stated {told.error['share']:.2%} ({low:.2%} to {high:.2%},"
+        f" of {told.error['comparisons']:.0f} compared)",
+        told.requests == REQUESTS and told.hit_rate >= 0.22 and told.true_error <= 0.01
+        and low <= told.true_error <= high,
+    )  # fmt: skip
+
+
 def collisions_line(found: list[list[str]], decision: Decision) -> Line:
     """Return how many questions that are built to collide are accepted."""
     counted = semantic.collisions(found, decision).values()
@@ -321,6 +338,7 @@ def lines(folder: Path, files: list[Path]) -> Iterator[Line]:
         yield conversations_line(everyday)
         yield collisions_line(everyday, decision)
         yield from cost_lines(folder, everyday)
+        yield shadow_line(folder)
         yield learning_line(everyday, decision)
 
 

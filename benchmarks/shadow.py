@@ -1,13 +1,13 @@
 """How often a cache that measures before it serves is wrong: one run from shadow to serve.
 
-    python benchmarks/shadow.py MODEL [--requests 20000] [--rate 0.01]
+    python benchmarks/shadow.py MODEL [--requests 20000] [--rate 0.01] [--minutes 20]
 
 MODEL is the folder that `watchllm models fetch` has made. A real server, with that model, stands
 before a provider that answers each question by what it means, so that the truth of each hit is
 known. The first part of the requests comes in shadow; as soon as the server's stats show a
-threshold, or half of the requests are made, the project is set to serve. The questions are made
-here: intents, many of which are the opposites of others, about things, in several wordings; an
-intent and a thing have one answer. None of them was seen by the verifier.
+threshold, or half of the requests or minutes are gone, the project is set to serve. The questions
+are made here: intents, many of which are the opposites of others, about things, in several
+wordings; an intent and a thing have one answer. None of them was seen by the verifier.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ import asyncio
 import json
 import os
 import random
-import shutil
+import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import httpx2
 from gateway import free_port, process
@@ -61,9 +63,39 @@ DRESSES = (
     *("{} Thank you!", "Good morning. {}", "Sorry, one question. {}", "Hey, {}"),
 )
 CONCURRENT = 4
-# Seconds between the requests of one client: a shadow that is outrun leaves lookups out.
-PAUSE = 0.05
-LOOKED = 250  # requests between two looks at the stats
+LOOKED = 250  # requests between two looks at what is known
+MINUTES = 20.0  # after which it ends, however many requests are made
+
+
+class Told(NamedTuple):
+    """What came of a run.
+
+    Of `requests`, those from `begun` on could be served: `exact` were answered because they were
+    equal to others, `hits` in other words, of which `wrong` were wrong by the truth. `error` is
+    what the server says of its hits: share, low, high and comparisons. Half of the hits took at
+    most `milliseconds` by the client's clock.
+    """
+
+    requests: int
+    begun: int
+    earned: bool
+    exact: int
+    hits: int
+    wrong: int
+    milliseconds: float
+    error: dict[str, float]
+    totals: dict[str, Any]
+    examples: list[str]
+
+    @property
+    def hit_rate(self) -> float:
+        """Return the share of hits among the requests that could be served."""
+        return self.hits / max(1, self.requests - self.begun)
+
+    @property
+    def true_error(self) -> float:
+        """Return the share of hits that were wrong."""
+        return self.wrong / max(1, self.hits)
 
 
 class Questions:
@@ -127,110 +159,136 @@ class Run:
     def __init__(self, client: httpx2.AsyncClient, questions: Questions) -> None:
         self._client = client
         self._questions = questions
-        self.exact = self.hits = self.wrong = self.missed = 0
+        self.sent = self.exact = self.wrong = 0
+        self.took: list[float] = []
         self.examples: list[str] = []
+        self.is_shadow = True
 
     async def ask(self) -> None:
         """Ask the next question, and judge the answer."""
         text = self._questions.next()
         body = {"model": "gpt-4o", "messages": [{"role": "user", "content": text}]}
+        begun = time.perf_counter()
         answer = await self._client.post("/v1/chat/completions", json=body)
-        said = answer.json()["choices"][0]["message"]["content"]
+        took = 1_000 * (time.perf_counter() - begun)
+        said = answer.raise_for_status().json()["choices"][0]["message"]["content"]
         cache = answer.headers["x-watchllm-cache"]
+        self.sent += 1
         if cache == "HIT-SEMANTIC":
-            self.hits += 1
+            self.took.append(took)
             if said != self._questions.answer(text):
                 self.wrong += 1
                 self.examples.append(f"{text!r}: {said}")
         else:
             self.exact += cache != "MISS"
-            self.missed += cache == "MISS"
+        if self.is_shadow:
+            # Nobody waits for a lookup in shadow, and those of a crowd are left out. What is known
+            # is told in turn with the lookups: who waits for it does not outrun them.
+            await self.stats()
 
-    def tell(self, sent: int, known: dict[str, Any]) -> None:
-        """Print how far it has come."""
-        counted = f"{known['compared']} compared, {known['different']} of them different"
-        print(f"{sent:6} sent: {counted}, {self.hits} hits, {self.wrong} wrong", flush=True)
+    async def several(self, requests: int) -> None:
+        """Ask several questions, a few of them at a time."""
+        waiting = iter(range(requests))
+
+        async def work() -> None:
+            for _ in waiting:
+                await self.ask()
+
+        await asyncio.gather(*(work() for _ in range(CONCURRENT)))
 
     async def stats(self) -> dict[str, Any]:
         """Return what the server knows of its hits."""
-        found: dict[str, Any] = (await self._client.get("/v1/cache/stats")).json()["semantic"]
+        answer = await self._client.get("/v1/cache/stats")
+        found: dict[str, Any] = answer.raise_for_status().json()["semantic"]
         return found
 
+    def tell(self, known: dict[str, Any]) -> None:
+        """Print how far it has come."""
+        counted = f"{known['compared']} compared, {known['different']} of them different"
+        hits = f"{len(self.took)} hits, {self.wrong} wrong"
+        print(f"{self.sent:6} sent: {counted}, {hits}", file=sys.stderr, flush=True)
 
-async def run(port: int, upstream: int, requests: int, rate: float) -> None:
-    """Run from shadow to serve, and print what happened."""
+
+async def run(port: int, upstream: int, requests: int, rate: float, minutes: float) -> Told:
+    """Run from shadow to serve, and return what happened."""
     questions = Questions()
     serving = await provider(questions, upstream)
+    url = f"http://127.0.0.1:{port}"
     async with httpx2.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {KEY}"}, timeout=60
+        base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60
     ) as client:
         told = Run(client, questions)
-        while (await told.stats())["status"] == "loading":
+        while (known := await told.stats())["status"] == "loading":
             pass
-        begun = 0
-        for sent in range(0, requests, LOOKED):
-            known = await told.stats()
-            earned = known["groups"] and known["groups"][0]["threshold"] is not None
-            if not begun and (earned or sent >= requests // 2):
-                begun = sent
+        started, begun, earned = time.monotonic(), 0, False
+        while told.sent < requests and (gone := time.monotonic() - started) < 60 * minutes:
+            earned = bool(known["groups"]) and known["groups"][0]["threshold"] is not None
+            halfway = told.sent >= requests // 2 or gone >= 30 * minutes
+            if told.is_shadow and (earned or halfway):
+                begun, told.is_shadow = told.sent, False
                 change = {"cache_semantic": f"serve:{rate:g}"}
                 # Without a key: on its own machine, the server is administered by whoever asks.
-                url = f"http://127.0.0.1:{port}/v1/admin/projects/{PROJECT}"
-                httpx2.patch(url, json=change).raise_for_status()
-                print(f"set to serve after {sent} requests: {known['groups'][:1]}", flush=True)
+                httpx2.patch(f"{url}/v1/admin/projects/{PROJECT}", json=change).raise_for_status()
+                print(f"set to serve: {known['groups'][:1]}", file=sys.stderr, flush=True)
                 await asyncio.sleep(2)  # a running server heeds it within a second
-            if sent % 2_500 == 0:
-                told.tell(sent, known)
-            waiting = iter(range(LOOKED))
-
-            async def work(waiting: Any = waiting) -> None:
-                for _ in waiting:
-                    await told.ask()
-                    await asyncio.sleep(PAUSE)
-
-            await asyncio.gather(*(work() for _ in range(CONCURRENT)))
-        await asyncio.sleep(2)
+            await told.several(min(LOOKED, requests - told.sent))
+            known = await told.stats()
+            if told.sent % 1_000 == 0:
+                told.tell(known)
+        await asyncio.sleep(2)  # what was compared last is written down
         known = await told.stats()
     serving.close()
-    served = requests - begun
+    totals = {name: value for name, value in known.items() if name != "groups"}
+    hits, took = len(told.took), median(told.took or [0.0])
     error = known["groups"][0]["error"]
-    true = told.wrong / max(1, told.hits)
-    print(
-        f"{requests} requests, {served} of them while serving: {told.exact} equal ones came from"
-        f" the cache, {told.hits} in other words ({told.hits / max(1, served):.1%} of those while"
-        f" serving), {told.missed} from the provider.\n"
-        f"true error: {told.wrong} of {told.hits} hits were wrong, {true:.2%}\n"
-        f"measured error: {error['share']:.2%} ({error['low']:.2%} to {error['high']:.2%}) of"
-        f" {error['comparisons']:.0f} comparisons; allowed {rate:.2%}"
+    return Told(
+        told.sent, begun, earned, told.exact, hits, told.wrong, took, error, totals, told.examples
     )
-    print("\n".join(told.examples[:10]))
-    print(json.dumps({name: value for name, value in known.items() if name != "groups"}))
+
+
+def measure(
+    model: Path, requests: int = 20_000, rate: float = 0.01, minutes: float = MINUTES
+) -> Told:
+    """Start the server with a model's folder, run, and end it."""
+    os.environ.pop("WATCHLLM_DATA_DIR", None)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        (folder / "models").mkdir()
+        (folder / "models" / "all-MiniLM-L6-v2").symlink_to(model.resolve())
+        port, upstream = free_port(), free_port()
+        settings = {
+            "WATCHLLM_INIT_PROJECT_ID": PROJECT,
+            "WATCHLLM_INIT_API_KEY": KEY,
+            "WATCHLLM_PROVIDER_OPENAI_BASE_URL": f"http://127.0.0.1:{upstream}/v1",
+            "WATCHLLM_CACHE_SEMANTIC": f"shadow:{rate:g}",
+        }
+        arguments = ("-m", "watchllm_server", "serve", "--port", str(port), "--data-dir", made)
+        with process(port, *arguments, **settings):
+            return asyncio.run(run(port, upstream, requests, rate, minutes))
 
 
 def main() -> None:
-    """Start the server, run, and end it."""
+    """Print what a run came to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--rate", type=float, default=0.01)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
     given = parser.parse_args()
-    folder = Path(tempfile.mkdtemp())
-    (folder / "models").mkdir()
-    (folder / "models" / "all-MiniLM-L6-v2").symlink_to(given.model.resolve())
-    port, upstream = free_port(), free_port()
-    settings = {
-        "WATCHLLM_INIT_PROJECT_ID": PROJECT,
-        "WATCHLLM_INIT_API_KEY": KEY,
-        "WATCHLLM_PROVIDER_OPENAI_BASE_URL": f"http://127.0.0.1:{upstream}/v1",
-        "WATCHLLM_CACHE_SEMANTIC": f"shadow:{given.rate:g}",
-    }
-    arguments = ("-m", "watchllm_server", "serve", "--port", str(port), "--data-dir", str(folder))
-    print(measured_on())
-    with process(port, *arguments, **settings):
-        asyncio.run(run(port, upstream, given.requests, given.rate))
-    shutil.rmtree(folder, ignore_errors=True)
+    print(measured_on(), flush=True)
+    told = measure(given.model, given.requests, given.rate, given.minutes)
+    print(
+        f"{told.requests} requests, those from {told.begun} on while serving: {told.exact} equal"
+        f" ones came from the cache, {told.hits} in other words ({told.hit_rate:.1%} of those while"
+        f" serving), half of these within {told.milliseconds:.1f} ms.\n"
+        f"true error: {told.wrong} of {told.hits} hits were wrong, {told.true_error:.2%}\n"
+        f"measured error: {told.error['share']:.2%} ({told.error['low']:.2%} to"
+        f" {told.error['high']:.2%}) of {told.error['comparisons']:.0f} comparisons;"
+        f" allowed {given.rate:.2%}"
+    )
+    print("\n".join(told.examples[:10]))
+    print(json.dumps(told.totals))
 
 
 if __name__ == "__main__":
-    os.environ.pop("WATCHLLM_DATA_DIR", None)
     main()
