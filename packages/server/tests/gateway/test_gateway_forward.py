@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import http.client
 import json
@@ -10,14 +11,25 @@ from typing import TYPE_CHECKING
 import anthropic
 import pytest
 from gateways import chat, openai_at, openai_client
-from upstream import answers
+from upstream import STREAM_HEAD, answers, chunk, head
 from watchllm_server.gateway.record import event_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateways import Running
-    from upstream import Upstream
+    from upstream import Asked, Script, Upstream
+
+
+def breaks_off(status: int) -> Script:
+    """Answer with the beginning of a body."""
+
+    async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(head(status, {"content-length": "100"}) + b'{"data":')
+        await writer.drain()
+        raise ConnectionAbortedError
+
+    return script
 
 
 def test_an_unknown_route_reaches_the_provider_untouched(
@@ -142,6 +154,59 @@ def test_the_models_of_all_providers_are_one_list(
     models = openai_client(gateway).models.list()
 
     assert [model.id for model in models] == ["groq/llama-3.3-70b", "gpt-4o"]
+
+
+@pytest.mark.parametrize("body", [b'{"data": [', b'{"data": "\xff"}', b"[" * 100_000, b"[]", None])
+def test_a_list_that_cannot_be_read_is_left_out(
+    start: Callable[..., Running], upstream: Upstream, other_upstream: Upstream, body: bytes | None
+) -> None:
+    """A provider whose list breaks off, or is none, does not take those of the others with it."""
+    upstream.script = answers({"data": [{"id": "gpt-4o"}]})
+    other_upstream.script = breaks_off(200) if body is None else answers(body)
+    gateway = start(openai_at(upstream), openai_at(other_upstream, name="groq", models=()))
+
+    with gateway.client() as client:
+        listed = client.get("/v1/models").json()
+
+    assert [model["id"] for model in listed["data"]] == ["gpt-4o"]
+
+
+def test_an_error_that_breaks_off_is_told_as_the_gateways_own(
+    gateway: Running, upstream: Upstream
+) -> None:
+    """The client reads 502 with what happened, and the record says the same."""
+    upstream.script = breaks_off(404)
+
+    with gateway.client() as client:
+        read, made = client.get("/v1/files/f"), client.post("/v1/files")
+
+    assert (read.status_code, made.status_code) == (502, 502)
+    assert read.json()["error"]["code"] == "provider_reset"
+    event = event_of(gateway.notes.next())
+    assert (event["status"], event["error"]["code"]) == ("error", "provider_reset")
+
+
+def test_a_client_that_leaves_an_answer_is_no_fault(
+    gateway: Running, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The provider is let go of, the record says who left, and the log has no error."""
+
+    async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD)
+        while True:
+            writer.write(chunk(b"x" * 1_000))
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    upstream.script = script
+
+    with gateway.client() as client, client.stream("POST", "/v1/audio/speech") as answer:
+        next(answer.iter_raw(1))
+
+    event = event_of(gateway.notes.next())
+    gateway.see_all()
+    assert (event["status"], event["output_data"]["disconnected"]) == ("success", True)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_the_list_of_one_provider_is_its_own(gateway: Running, upstream: Upstream) -> None:

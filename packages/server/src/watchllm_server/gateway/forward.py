@@ -91,9 +91,8 @@ class Forward:
             call.error = Fault(problem.message, "gateway_error", problem.code)
             raise
         except UpstreamError as error:
-            if not caller.gone:
-                call.status = "error"
-                call.error = Fault(str(error), "gateway_error", f"provider_{error.kind}")
+            call.status = "error"
+            call.error = Fault(str(error), "gateway_error", error.code)
             raise
         finally:
             call.disconnected = caller.gone
@@ -114,7 +113,10 @@ class Forward:
             told = headers.returned(reply.headers)
             told.append((b"x-watchllm-provider", target.provider.name.encode()))
             if reply.status >= _REFUSED:
-                body, _ = await reply.read(_ERROR_BYTES)
+                try:
+                    body, _ = await reply.read(_ERROR_BYTES)
+                except UpstreamError as error:
+                    raise error.problem from None
                 call.status, call.error = "error", fault(reply.status, body)
                 await caller.whole(reply.status, told, without_key(body, target))
                 return
@@ -126,6 +128,10 @@ class Forward:
                 while chunk := await reply.chunk():
                     await caller.piece(chunk)
             await caller.end()
+        except UpstreamError:
+            # Nobody listens any more: it was we who let go of the provider.
+            if not caller.gone:
+                raise
         finally:
             caller.unwatch()
             reply.close()
@@ -158,7 +164,7 @@ class Forward:
         try:
             body, _ = await reply.read(_MODELS_BYTES)
             data = _decode(body).get("data") if reply.status == _OK else None
-        except (Problem, msgspec.DecodeError):
+        except (UpstreamError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         finally:
             reply.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from watchllm_server.cache.entry import Entry
-from watchllm_server.errors import Problem
 from watchllm_server.gateway import headers, rewrite
 from watchllm_server.gateway.exchange import fault, without_key
 from watchllm_server.gateway.providers.ask import Question
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from watchllm_server.gateway.providers.client import Reply
 
 _OK: Final = 200
-_STATUSES: Final = {"timeout": 504}
 # Streams of these two tell the usage only to those who ask.
 _USAGE_ON_REQUEST: Final = frozenset({"openai.chat", "openai.completions"})
 KEPT_BYTES: Final = 32_000_000
@@ -99,8 +97,7 @@ class Relay:
             body, is_all = await reply.read(KEPT_BYTES)
         except UpstreamError as error:
             call.complete = False
-            status = _STATUSES.get(error.kind, 502)
-            raise Problem(status, f"provider_{error.kind}", str(error)) from None
+            raise error.problem from None
         finally:
             exchange.waited += self._clock.monotonic() - begun
         if not is_all:
@@ -265,4 +262,4 @@ async def send_error(exchange: Exchange, caller: Caller, error: Fault) -> None:
 def _note(exchange: Exchange, error: UpstreamError) -> None:
     call = exchange.call
     call.status = "timeout" if error.kind == "timeout" else "error"
-    call.error = Fault(str(error), "gateway_error", f"provider_{error.kind}")
+    call.error = Fault(str(error), "gateway_error", error.code)

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from watchllm_server.metadata import Grant
 
 _JSON: Final = (b"content-type", b"application/json")
-
-
 _ELSE: Final = "/v1/{path}"
 _PROVIDER: Final = b"x-watchllm-provider"
 _OUR_MISTAKE: Final = "The gateway made a mistake. Its log says where."

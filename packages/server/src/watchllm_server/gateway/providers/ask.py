@@ -26,7 +26,6 @@ _AWAY: Final = frozenset({502, 503, 504, 529})
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
 _QUEUE_SECONDS: Final = 10.0
-_STATUSES: Final = {"timeout": 504, "busy": 429}
 
 
 @dataclass(slots=True)
@@ -79,8 +78,7 @@ class Asker:
                 try:
                     reply = await self._persist(target, question, trail)
                 except UpstreamError as error:
-                    status = _STATUSES.get(error.kind, 502)
-                    problem = Problem(status, f"provider_{error.kind}", str(error))
+                    problem = error.problem
                 else:
                     if is_last or reply.status not in RETRIED:
                         return target, reply

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import ssl
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from watchllm_server.errors import Problem
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from watchllm_server.gateway.providers.base import Provider
 
-Kind = str
-"""How an attempt failed: `connect`, `timeout` or `reset`."""
+Kind = Literal["connect", "timeout", "reset", "busy"]
+"""How an attempt failed; busy says that it was not even made."""
 
+_STATUSES: Final[Mapping[Kind, int]] = {"connect": 502, "timeout": 504, "reset": 502, "busy": 429}
 _KEPT_ALIVE: Final = 30.0
 _READ_BUFFER: Final = 2**18
 _LINE: Final = 2**16
@@ -28,7 +31,7 @@ _ADDED: Final = frozenset({"user-agent", "accept", "content-type", "accept-encod
 
 
 class UpstreamError(Exception):
-    """Say that a provider did not answer, or not to its end. `kind` is connect, timeout or reset.
+    """Say that a provider did not answer, or not to its end.
 
     The text names the provider and what happened; never a header or a part of a body.
     """
@@ -36,6 +39,16 @@ class UpstreamError(Exception):
     def __init__(self, kind: Kind, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+    @property
+    def code(self) -> str:
+        """Return what clients and records call it."""
+        return f"provider_{self.kind}"
+
+    @property
+    def problem(self) -> Problem:
+        """Return what answers 429, 502 or 504 to a client that has got nothing yet."""
+        return Problem(_STATUSES[self.kind], self.code, str(self))
 
 
 class Reply:
