@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from conftest import prompt_call
 from starlette.testclient import TestClient
 from watchllm_server.app import create_app
 from watchllm_server.errors import StoreError
@@ -23,11 +24,16 @@ SHOWN = [page.path for page in PAGES if page.name and page.name != "Settings"]
 
 
 class Lost:
-    """A store that can be lost, and found again."""
+    """A store that can be lost, and found again; what `erased` asks for is there no more."""
 
     def __init__(self, store: EmbeddedStore) -> None:
         self._store = store
         self.is_away = False
+        self.erased = ""
+
+    def query(self, name: str, *given: Any) -> Any:
+        """Ask a question."""
+        return [] if name == self.erased else self.__getattr__("query")(name, *given)
 
     def __getattr__(self, name: str) -> Any:
         if self.is_away:
@@ -68,6 +74,20 @@ def test_a_lost_store_is_said_and_the_page_comes_back(
     assert '<meta http-equiv="refresh" content="5">' in away.text
     assert f'href="/projects/{account.project}/runs' in away.text
     assert back.status_code == 200
+
+
+def test_a_run_that_is_erased_while_it_is_read_is_not_there(
+    browser: TestClient, lost: Lost, account: Account
+) -> None:
+    """Between the questions that a page asks its run may go: it is then said to be none."""
+    account.send(prompt_call(run_id="r"))
+
+    lost.erased = "run_outline"
+    answer = browser.get(f"/projects/{account.project}/runs/r")
+    lost.erased = ""
+
+    assert answer.status_code == 404
+    assert "There is no run of this id" in answer.text
 
 
 def test_the_settings_say_that_the_store_is_away(

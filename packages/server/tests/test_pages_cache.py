@@ -10,7 +10,7 @@ import pytest
 from conftest import Account, prompt_call
 from gateways import parts_of
 from page_forms import submit
-from reading import ATTACKS, show_page
+from reading import ATTACKS, Page, show_page
 from starlette.testclient import TestClient
 from watchllm_server.app import create_app
 from watchllm_server.cache.entry import Entry
@@ -134,7 +134,9 @@ def test_answers_are_forgotten_by_the_form(
         put(kept, account.project, model, namespace)
 
     answer = submit(
-        account.client, f"/projects/{account.project}/cache/invalidate", **{"model": "", **fields}
+        account.client,
+        f"/projects/{account.project}/cache",
+        **{"do": "invalidate", "model": "", **fields},
     )
 
     assert f"{3 - left} answers were forgotten" in answer.text
@@ -154,7 +156,7 @@ def test_a_form_that_says_too_little_forgets_nothing(
     """Unless the form says which answers are meant, all of them stay."""
     put(kept, account.project, "a")
 
-    answer = submit(account.client, f"/projects/{account.project}/cache/invalidate", **fields)
+    answer = submit(account.client, f"/projects/{account.project}/cache", do="invalidate", **fields)
 
     assert answer.status_code == 400
     assert text in answer.text
@@ -184,8 +186,8 @@ def test_a_hit_can_be_called_right_or_wrong(
     given_out(account, gateway, "asked")
     before = show_page(account, f"/projects/{account.project}/cache")
 
-    path = f"/projects/{account.project}/cache/feedback"
-    said = submit(account.client, path, event_id="asked", answer=answer)
+    path = f"/projects/{account.project}/cache"
+    said = submit(account.client, path, do="feedback", event_id="asked", answer=answer)
 
     assert "The answer that was given out is" in before.text
     assert "Nothing was compared yet" in before.text
@@ -198,6 +200,18 @@ def test_a_hit_can_be_called_right_or_wrong(
     assert "Confidence from" in after.text
 
 
+def test_what_answers_a_form_leads_on(account: Account, kept: CacheStore) -> None:
+    """The page after a form is the cache's own: its links to other times lead back to it."""
+    put(kept, account.project, "a")
+    path = f"/projects/{account.project}/cache"
+
+    answer = submit(account.client, f"{path}?env=prod", do="invalidate", all="yes")
+
+    ranges = [link for link in Page(answer.text).links() if "range=7d" in link]
+    assert ranges == [f"{path}?env=prod&range=7d"]
+    assert account.client.get(ranges[0]).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("event_id", "answer", "status"), [("other", "right", 404), ("asked", "perhaps", 400)]
 )
@@ -207,8 +221,8 @@ def test_only_a_hit_can_be_judged(
     """What is no hit, and what is neither right nor wrong, is told and not counted."""
     given_out(account, gateway, "asked")
 
-    path = f"/projects/{account.project}/cache/feedback"
-    refused = submit(account.client, path, event_id=event_id, answer=answer)
+    path = f"/projects/{account.project}/cache"
+    refused = submit(account.client, path, do="feedback", event_id=event_id, answer=answer)
 
     assert refused.status_code == status
     page = show_page(account, f"/projects/{account.project}/cache")
@@ -222,8 +236,8 @@ def test_a_hit_of_another_project_cannot_be_judged(
     given_out(account, gateway, "asked")
     other = new_account()
 
-    path = f"/projects/{other.project}/cache/feedback"
-    refused = submit(account.client, path, event_id="asked", answer="wrong")
+    path = f"/projects/{other.project}/cache"
+    refused = submit(account.client, path, do="feedback", event_id="asked", answer="wrong")
 
     assert refused.status_code == 404
 
@@ -265,7 +279,7 @@ def test_a_server_without_a_gateway_has_no_answers(account: Account, client: Tes
     without = Account(account.project, account.key, client)
 
     page = show_page(without, f"/projects/{account.project}/cache")
-    answer = submit(client, f"/projects/{account.project}/cache/invalidate", all="yes")
+    answer = submit(client, f"/projects/{account.project}/cache", do="invalidate", all="yes")
 
     assert "Kept answers" not in page.text
     assert answer.status_code == 404

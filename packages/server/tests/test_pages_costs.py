@@ -73,9 +73,9 @@ def test_unknown_prices_are_named_and_can_be_set(account: Account) -> None:
     costs = show_page(account, f"/projects/{account.project}/costs")
     link = next(link for link in costs.links() if "model=mine" in link and "prices" in link)
     form = show_page(account, link)
-    path = next(a["action"] for t, a in form.tags if t == "form" and a.get("method") == "post")
+    model = next(str(a["value"]) for _, a in form.tags if a.get("name") == "model")
 
-    answer = submit(account.client, str(path), model="mine", input="1000", output="2000")
+    answer = submit(account.client, link, do="set", model=model, input="1000", output="2000")
 
     assert answer.status_code == 303
     own = show_page(account, answer.headers["location"])
@@ -87,11 +87,11 @@ def test_unknown_prices_are_named_and_can_be_set(account: Account) -> None:
 def test_a_price_can_be_removed(account: Account) -> None:
     """A price of the project's own goes by a click, and a second click does no harm."""
     prices = f"/projects/{account.project}/costs/prices"
-    submit(account.client, prices, model="mine", provider="me", input="1", output="2")
+    submit(account.client, prices, do="set", model="mine", provider="me", input="1", output="2")
     before = show_page(account, prices)
 
     for _ in range(2):
-        answer = submit(account.client, f"{prices}/remove", model="mine", provider="me")
+        answer = submit(account.client, prices, do="remove", model="mine", provider="me")
         assert answer.status_code == 303
 
     assert "mine" in before.text
@@ -104,7 +104,7 @@ def test_a_price_can_be_removed(account: Account) -> None:
 )
 def test_a_price_that_is_none_is_told(account: Account, field: str, value: str, text: str) -> None:
     """A form with something that can be no price is answered with a sentence."""
-    fields = {"model": "mine", "input": "1", "output": "2"} | {field: value}
+    fields = {"do": "set", "model": "mine", "input": "1", "output": "2"} | {field: value}
 
     answer = submit(account.client, f"/projects/{account.project}/costs/prices", **fields)
 
@@ -118,7 +118,7 @@ def test_a_price_from_another_site_is_refused(account: Account) -> None:
 
     answer = account.client.post(
         prices,
-        content="model=mine&input=1&output=1",
+        content="do=set&model=mine&input=1&output=1",
         headers={"Origin": "https://elsewhere.example"},
     )
 

@@ -75,11 +75,10 @@ def test_a_user_of_whom_there_is_nothing_is_told(account: Account) -> None:
 def test_a_user_is_erased_when_the_id_is_typed_again(account: Account, user: str) -> None:
     """The form erases what there is of a user, and nothing of another."""
     account.send(recent(user_id=user, event_id="hers"), recent(user_id="ben", event_id="his"))
-    before = show_page(account, f"/projects/{account.project}/users/one?user={quote(user)}")
+    address = f"/projects/{account.project}/users/one?user={quote(user)}"
+    before = show_page(account, address)
 
-    answer = submit(
-        account.client, f"/projects/{account.project}/users/erase", user=user, again=user
-    )
+    answer = submit(account.client, address, again=user)
 
     assert "Erase this user" in before.text
     assert "1 events of this user were erased" in answer.text
@@ -92,9 +91,7 @@ def test_nothing_is_erased_by_a_slip(account: Account, again: str) -> None:
     """Unless the id is typed exactly, nothing is erased and the page says why."""
     account.send(recent(user_id="ada", event_id="hers"))
 
-    answer = submit(
-        account.client, f"/projects/{account.project}/users/erase", user="ada", again=again
-    )
+    answer = submit(account.client, f"/projects/{account.project}/users/one?user=ada", again=again)
 
     assert answer.status_code == 400
     assert "Nothing was erased" in answer.text
@@ -107,7 +104,7 @@ def test_an_erasure_is_of_one_project(new_account: Callable[[], Account]) -> Non
     for account in (ours, theirs):
         account.send(recent(user_id="ada", event_id=f"of-{account.project}"))
 
-    submit(ours.client, f"/projects/{ours.project}/users/erase", user="ada", again="ada")
+    submit(ours.client, f"/projects/{ours.project}/users/one?user=ada", again="ada")
 
     assert ours.ids() == []
     assert theirs.ids() == [f"of-{theirs.project}"]
@@ -118,8 +115,8 @@ def test_an_erasure_from_another_site_is_refused(account: Account) -> None:
     account.send(recent(user_id="ada", event_id="hers"))
 
     answer = account.client.post(
-        f"/projects/{account.project}/users/erase",
-        content="user=ada&again=ada",
+        f"/projects/{account.project}/users/one?user=ada",
+        content="again=ada",
         headers={"Origin": "https://elsewhere.example"},
     )
 

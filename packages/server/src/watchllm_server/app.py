@@ -152,7 +152,6 @@ def create_app(
                 cache=gateway.cache if gateway else None,
                 rules=gateway.rules if gateway else None,
                 semantic=gateway.semantic if gateway else None,
-                limiter=gateway.limiter if gateway else None,
             )
         ),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Server
+    from starlette.types import Message
 
 TIMES = [f"2026-11-24T09:30:{second:02}Z" for second in range(10)]
 EVENTS: list[dict[str, Any]] = [
@@ -235,6 +237,34 @@ def test_a_page_hears_of_new_events(serve: Callable[..., Server], tmp_path: Path
     page.close()
     assert told == [1, 2]
     assert stream.headers["Content-Type"].startswith("text/event-stream")
+
+
+def test_pages_that_are_left_at_once_take_no_place(account: Account) -> None:
+    """However many browsers leave before they hear anything, the next page is let in."""
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    account.send(prompt_call(run_id="r", timestamp=now))
+    path = f"/projects/{account.project}/live/r"
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "method": "GET",
+        "path": path, "raw_path": path.encode(), "query_string": b"", "scheme": "http",
+        "headers": [(b"host", b"127.0.0.1:8787")], "client": ("127.0.0.1", 50_000),
+        "server": ("127.0.0.1", 8787), "http_version": "1.1", "root_path": "",
+    }  # fmt: skip
+    statuses = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        statuses.append(message.get("status"))
+        await asyncio.sleep(0)
+
+    portal = account.client.portal
+    assert portal is not None
+    for _ in range(60):
+        portal.call(account.client.app, {**scope}, receive, send)
+
+    assert statuses == [200] * 60
 
 
 def _told(stream: http.client.HTTPResponse) -> int:

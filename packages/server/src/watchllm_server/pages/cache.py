@@ -22,7 +22,7 @@ from watchllm_server.query.cached import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.responses import Response
 
@@ -79,17 +79,25 @@ def cache(visit: Visit) -> Response:
     return _cache(visit)
 
 
-def feedback(visit: Visit) -> Response:
-    """Take a person's word for an answer that was given out for another wording."""
+def act(visit: Visit) -> Response:
+    """Carry out the form that was sent, and show the cache with what it has done."""
+    action = visit.chosen(_ACTIONS)
     try:
-        count = take_feedback(visit)
+        notice = action(visit)
     except sqlite3.Error:
-        raise _unavailable() from None
+        message = "The cache cannot use its file now. Try again in a moment."
+        raise Problem(503, "cache_unavailable", message) from None
+    return _cache(visit, notice)
+
+
+def _feedback(visit: Visit) -> str:
+    """Take a person's word for an answer that was given out for another wording."""
+    count = take_feedback(visit)
     said = f"Noted: {visit.form['answer']}."
-    return _cache(visit, f"{said} The answer was forgotten." if count else said)
+    return f"{said} The answer was forgotten." if count else said
 
 
-def invalidate(visit: Visit) -> Response:
+def _invalidate(visit: Visit) -> str:
     """Forget the answers that a form means."""
     kept = visit.services.cache
     if kept is None:
@@ -105,16 +113,8 @@ def invalidate(visit: Visit) -> Response:
     if (form.get("all") == "yes") != (chosen == Chosen()):
         message = "Nothing was forgotten: say which answers are meant, or that all of them are."
         raise Problem(400, "invalid_request", message)
-    try:
-        count = kept.invalidate(visit.project.id, chosen)
-    except sqlite3.Error:
-        raise _unavailable() from None
-    return _cache(visit, f"{count:,} answers were forgotten. None of them is given out any more.")
-
-
-def _unavailable() -> Problem:
-    message = "The cache cannot use its file now. Try again in a moment."
-    return Problem(503, "cache_unavailable", message)
+    count = kept.invalidate(visit.project.id, chosen)
+    return f"{count:,} answers were forgotten. None of them is given out any more."
 
 
 def _cache(visit: Visit, notice: str = "") -> Response:
@@ -208,9 +208,14 @@ def _moment(seconds: float) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
 
 
+_ACTIONS: Final[Mapping[str, Callable[[Visit], str]]] = {
+    "feedback": _feedback,
+    "invalidate": _invalidate,
+}
+"""By what a form says it does: what carries it out and says so."""
+
 _PATH: Final = "/cache"
 PAGES: Final = (
     Page(_PATH, cache, name="Cache", key="h", place=6, default_range="30d", more=("which",)),
-    Page(f"{_PATH}/feedback", feedback, method="POST", default_range="30d", more=("which",)),
-    Page(f"{_PATH}/invalidate", invalidate, method="POST", default_range="30d", more=("which",)),
+    Page(_PATH, act, method="POST", default_range="30d", more=("which",)),
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from starlette.responses import RedirectResponse
 
-from watchllm_server.errors import MetadataError, Problem, invalid_query
+from watchllm_server.errors import MetadataError, invalid_query
 from watchllm_server.pages.budgets import CHOICES, budgets, put_limit, remove_limit
 from watchllm_server.pages.charts import Chart, Line, number
 from watchllm_server.pages.site import Page, Visit
@@ -92,9 +92,7 @@ def costs_page(visit: Visit) -> Response:
 
 def act(visit: Visit) -> Response:
     """Set or remove a budget, and lead back to them; else say what is wrong."""
-    action = _ACTIONS.get(visit.form.get("do", ""))
-    if action is None:
-        raise Problem(400, "invalid_request", "The form names nothing that can be done here.")
+    action = visit.chosen(_ACTIONS)
     try:
         action(visit)
     except MetadataError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -27,7 +26,8 @@ _SECONDS: Final = 1.0
 # A browser connects again by itself, and is then let in anew or not.
 _LONGEST: Final = 600.0
 _MOST: Final = 50
-_open: Final = BoundedSemaphore(_MOST)
+# One for each page that hears of a run. An answer whose browser left before it began is not there.
+_listening: Final[set[object]] = set()
 
 
 def goes_on(visit: Visit, run: Run) -> bool:
@@ -47,7 +47,7 @@ def live(visit: Visit) -> Response:
     found = run_by_id(visit.services.store, visit.project.id, run_id)
     if found is None:
         raise NotFoundError("There is no run of this id in the project.")
-    if not _open.acquire(blocking=False):
+    if len(_listening) >= _MOST:
         message = f"{_MOST} pages hear of runs already. Load the page again to see what is new."
         raise Problem(503, "busy", message, retry_after=60)
     return StreamingResponse(
@@ -58,6 +58,8 @@ def live(visit: Visit) -> Response:
 async def _told(visit: Visit, run: Run) -> AsyncIterator[str]:
     store, clock = visit.services.store, visit.services.clock
     known: Pulse | None = None
+    listener = object()
+    _listening.add(listener)
     end = clock.monotonic() + _LONGEST
     try:
         while clock.monotonic() < end:
@@ -74,7 +76,7 @@ async def _told(visit: Visit, run: Run) -> AsyncIterator[str]:
                     return
             await anyio.sleep(_SECONDS)
     finally:
-        _open.release()
+        _listening.discard(listener)
 
 
 PAGES: Final = (Page("/live/{run_id:path}", live, default_range="all", more=("id",)),)

@@ -15,7 +15,7 @@ from watchllm_server.query.filter import Filter
 from watchllm_server.query.stretches import recently
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from decimal import Decimal
 
     from starlette.responses import Response
@@ -80,7 +80,14 @@ def prices(visit: Visit) -> Response:
     return visit.render("prices.html", context)
 
 
-def set_price(visit: Visit) -> Response:
+def act(visit: Visit) -> Response:
+    """Carry out the form that was sent, and lead back to the prices."""
+    visit.chosen(_ACTIONS)(visit)
+    visit.services.pricing.refresh()
+    return visit.redirect(PATH)
+
+
+def _set(visit: Visit) -> None:
     """Set a price of the project's own."""
     form = visit.form
     try:
@@ -95,18 +102,14 @@ def set_price(visit: Visit) -> Response:
         visit.services.metadata.model_prices.put(price)
     except MetadataError as error:
         raise Problem(400, "invalid_request", str(error)) from None
-    visit.services.pricing.refresh()
-    return visit.redirect(PATH)
 
 
-def remove_price(visit: Visit) -> Response:
+def _remove(visit: Visit) -> None:
     """Remove a price of the project's own; a click too many does no harm."""
     form = visit.form
     visit.services.metadata.model_prices.remove(
         visit.project.id, form.get("provider", ""), form.get("model", "")
     )
-    visit.services.pricing.refresh()
-    return visit.redirect(PATH)
 
 
 def _priced(
@@ -123,8 +126,7 @@ def _priced(
     return PricedModel(model, calls, entry.input, entry.output, f"{entry.provider}/{entry.model}")
 
 
-PAGES: Final = (
-    Page(PATH, prices, more=("find",)),
-    Page(PATH, set_price, method="POST"),
-    Page(f"{PATH}/remove", remove_price, method="POST"),
-)
+_ACTIONS: Final[Mapping[str, Callable[[Visit], None]]] = {"set": _set, "remove": _remove}
+"""By what a form says it does: what carries it out."""
+
+PAGES: Final = (Page(PATH, prices, more=("find",)), Page(PATH, act, method="POST"))

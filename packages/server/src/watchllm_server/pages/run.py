@@ -58,9 +58,10 @@ def run(visit: Visit) -> Response:
     store, project_id, state = visit.services.store, visit.project.id, visit.state
     run_id = visit.request.path_params["run_id"] or state["id"]
     found = run_by_id(store, project_id, run_id)
-    if found is None:
+    outline = outline_of_run(store, project_id, found, limit=MOST_EVENTS) if found else []
+    # What is erased between the two questions is gone.
+    if found is None or not outline:
         raise NotFoundError("There is no run of this id in the project.")
-    outline = outline_of_run(store, project_id, found, limit=MOST_EVENTS)
     chosen = state["event"] or _worth_a_look(outline)
     detail = detail_of(visit, chosen, _before(outline, chosen))
     if visit.request.headers.get("hx-target") == "detail":

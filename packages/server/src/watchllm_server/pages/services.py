@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from watchllm_server.clock import Clock
     from watchllm_server.credentials import ProjectKeys
     from watchllm_server.keeping.erasure import Eraser
-    from watchllm_server.limits import Limiter
     from watchllm_server.metadata import Metadata
     from watchllm_server.own_prices import OwnPrices
     from watchllm_server.settings import Settings
@@ -41,4 +40,3 @@ class Services:
     cache: CacheStore | None = None
     rules: Rules | None = None
     semantic: Semantic | None = None
-    limiter: Limiter | None = None

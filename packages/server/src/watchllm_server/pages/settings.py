@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from starlette.responses import RedirectResponse
 
-from watchllm_server.errors import MetadataError, Problem, StartError, StoreError
+from watchllm_server.errors import MetadataError, StartError, StoreError
 from watchllm_server.limits import shown_amount
 from watchllm_server.metadata.keys import DEFAULT_SCOPES, SCOPES
 from watchllm_server.pages.budgets import CHOICES, fields_of, put_limit, remove_limit
@@ -76,10 +76,7 @@ def settings(visit: Visit) -> Response:
 
 def act(visit: Visit) -> Response:
     """Carry out the form that was sent, and lead back to its section; else say what is wrong."""
-    wanted = visit.form.get("do", "")
-    if wanted not in _ACTIONS:
-        raise Problem(400, "invalid_request", "The form names nothing that can be done here.")
-    section, action = _ACTIONS[wanted]
+    section, action = visit.chosen(_ACTIONS)
     try:
         answer = action(visit)
     except (MetadataError, StartError) as error:

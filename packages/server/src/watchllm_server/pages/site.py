@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from watchllm_server.metadata import Project
     from watchllm_server.pages.services import Services
 
+_T = TypeVar("_T")
 _MAX_FORM = 100_000
 _SMALL = 500
 _HEADERS = {
@@ -110,6 +111,18 @@ class Visit:
     def is_part(self) -> bool:
         """Return whether htmx asks, which puts the content into a page that is shown already."""
         return "hx-request" in self.request.headers
+
+    def chosen(self, actions: Mapping[str, _T]) -> _T:
+        """Return what the form's field `do` names; raise the Problem that answers 400 to no such.
+
+        A form is sent to the address of its page, so that the page that answers it has links and
+        forms that lead somewhere.
+        """
+        wanted = self.form.get("do", "")
+        if wanted not in actions:
+            message = "The form names nothing that can be done here."
+            raise Problem(400, "invalid_request", message)
+        return actions[wanted]
 
     def render(self, template: str, context: Any, status: int = 200) -> Response:
         """Return the page that a template makes of a context."""

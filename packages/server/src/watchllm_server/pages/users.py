@@ -88,7 +88,7 @@ def user(visit: Visit) -> Response:
 
 def erase_user(visit: Visit) -> Response:
     """Erase all that the project holds of a user whose id was typed once more."""
-    user_id = visit.form.get("user", "")
+    user_id = visit.state["user"]
     if not user_id or visit.form.get("again", "") != user_id:
         message = "Nothing was erased: type the id of the user exactly as it is shown."
         raise Problem(400, "invalid_request", message)
@@ -107,7 +107,7 @@ def order_of(visit: Visit) -> ProfileOrder:
 
 def _user(visit: Visit, erased: Erasure | None) -> Response:
     store, state = visit.services.store, visit.state
-    user_id = state["user"] or visit.form.get("user", "")
+    user_id = state["user"]
     if not user_id:
         raise NotFoundError("The address names no user.")
     where = replace(state.filter(visit.project.id), user_id=user_id)
@@ -137,9 +137,8 @@ def _charts(visit: Visit, where: Filter) -> list[Chart]:
     ]
 
 
-_PATH: Final = "/users"
 PAGES: Final = (
-    Page(_PATH, users, name="Users", key="u", place=7, default_range="7d", more=("find",)),
-    Page(f"{_PATH}/one", user, default_range="30d"),
-    Page(f"{_PATH}/erase", erase_user, method="POST"),
+    Page("/users", users, name="Users", key="u", place=7, default_range="7d", more=("find",)),
+    Page("/users/one", user, default_range="30d"),
+    Page("/users/one", erase_user, method="POST", default_range="30d"),
 )

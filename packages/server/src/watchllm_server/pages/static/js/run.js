@@ -36,7 +36,9 @@
     if (!sign || !window.EventSource || !window.htmx) return;
     const source = new EventSource(sign.dataset.live);
     let known = null;
-    sign.hidden = false;
+    source.addEventListener("open", () => { sign.hidden = false; });
+    // A browser connects again by itself, unless it was refused.
+    source.addEventListener("error", () => { sign.hidden = true; });
     source.addEventListener("changed", (event) => {
       if (known === null) known = Number(document.querySelector("[data-events]").dataset.events);
       if (Number(event.data) === known) return;
