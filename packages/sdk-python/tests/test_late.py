@@ -9,6 +9,7 @@ import textwrap
 import threading
 
 import pytest
+from collector import Collector, Reply
 
 from watchllm._late import ImportGuard, load_for_logging
 
@@ -39,6 +40,43 @@ def test_everything_is_loaded_once_a_client_is_made() -> None:
     )
 
     assert done.stdout.strip() == "set()"
+
+
+def test_what_loads_late_loads_where_forks_wait(collector: Collector) -> None:
+    """From the client to the last retry, on every thread, no import escapes the guard."""
+    program = """
+    import logging  # which the guard itself needs, before it can be held
+    import sys, threading, watchllm
+    from watchllm._late import importing
+
+    class Recorder:
+        def find_spec(self, name, path=None, target=None):
+            if not importing._lock._is_owned():
+                escaped.append((threading.current_thread().name, name))
+
+    escaped = []
+    sys.meta_path.insert(0, Recorder())
+    client = watchllm.WatchLLMClient("k", "p", durability=sys.argv[1])
+    client.log_agent_step("r", 1, "s", "output", {1: 2}, {"mail": "\uff41@b.co"}, 3)
+    try:
+        raise ValueError("x")
+    except ValueError as error:
+        client.log_error("r", error)
+    assert client.flush(20)
+    client.close()
+    print(sorted(set(escaped)))
+    """
+    for durability in ("disk", "memory"):
+        collector.replies.append(Reply(429, headers={"Retry-After": "0"}))
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program), durability],
+            env={**os.environ, "WATCHLLM_BASE_URL": collector.base_url},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+
+        assert done.stdout.strip() == "[]"
 
 
 @needs_fork

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 
+from watchllm._late import importing
 from watchllm._redaction import RedactionConfig
 from watchllm.errors import ConfigurationError
 
@@ -69,7 +70,8 @@ def _key(value: Any) -> str:
 
 
 def _url(value: Any) -> str:
-    from urllib.parse import urlsplit
+    with importing:
+        from urllib.parse import urlsplit
 
     allowed = "an address such as https://proxy.watchllm.dev/v1 or http://127.0.0.1:8787/v1"
     if not isinstance(value, str):

@@ -82,19 +82,18 @@ class HttpTransport(Transport):
         """POST one body; every error of the network is a `Retry`."""
         with importing:
             import encodings.idna  # noqa: F401 - the first look-up of a host name imports it
+            import zlib
 
             import urllib3
 
-        if self._pool is None:
-            try:
-                self._pool = manager(self._base_url, os.environ)
-            except NoWay as error:
-                return Retry(f"{self._base_url} cannot be reached: {error}")
+            if self._pool is None:
+                try:
+                    self._pool = manager(self._base_url, os.environ)
+                except NoWay as error:
+                    return Retry(f"{self._base_url} cannot be reached: {error}")
         headers = dict(self._headers)
         if self._gzip and len(body) >= SMALLEST_COMPRESSED_BYTES:
             headers["Content-Encoding"] = "gzip"
-            import zlib
-
             packer = zlib.compressobj(1, zlib.DEFLATED, 31)
             body = packer.compress(body) + packer.flush()
         try:

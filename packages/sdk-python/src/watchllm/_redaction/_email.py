@@ -7,6 +7,7 @@ of URLs, JSON and HTML (`%40`, `&#64;`), and in words (`ada [at] example [dot] c
 from __future__ import annotations
 
 import re
+import unicodedata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,8 +166,6 @@ def _is_letter(char: str) -> bool:
 
 
 def _is_accent(char: str) -> bool:
-    import unicodedata
-
     return unicodedata.category(char)[0] == "M"
 
 

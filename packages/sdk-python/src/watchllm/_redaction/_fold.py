@@ -7,6 +7,8 @@ whatever is not personal stays as it was.
 
 from __future__ import annotations
 
+import unicodedata
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Collection, Sequence
@@ -31,8 +33,6 @@ class _Folded(dict):  # type: ignore[type-arg] # 3.8 cannot subscript it at run 
 
 def _read_as(char: str) -> str:
     """Return the ASCII character that this one stands for, nothing for an invisible one."""
-    import unicodedata
-
     category = unicodedata.category(char)
     if category == "Nd":
         return str(unicodedata.digit(char))
