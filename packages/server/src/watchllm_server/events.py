@@ -176,6 +176,8 @@ def micros(moment: datetime) -> int:
 
 
 _as_mapping = msgspec.json.Decoder(dict[str, Raw]).decode
+# A value is compared with it where it lies: no copy of a long text is made to see that it is not null.
+_NULL: Final = Raw(b"null")
 _as_text = msgspec.json.Decoder(str).decode
 
 
@@ -206,7 +208,7 @@ def _readable_id(event: Mapping[str, Raw]) -> str | None:
 
 def _read(event: dict[str, Raw], project_id: str) -> Row:
     named = event.pop("project_id", None)
-    if named is not None and bytes(named) != b"null":
+    if named is not None and named != _NULL:
         owner = check("project_id", named, fields.TEXT)
         if owner != project_id:
             message = f"The event belongs to project {owner!r}, and the key to {project_id!r}."
@@ -214,9 +216,9 @@ def _read(event: dict[str, Raw], project_id: str) -> Row:
     values = _check_required(event, _REQUIRED)
     event_type: str = values["event_type"]
     shape = SHAPES.get(event_type, _UNKNOWN_TYPE)
-    kinds = {**COMMON, **shape.required, **shape.optional}
-    for name in [name for name, raw in event.items() if bytes(raw) == b"null"]:
-        if name not in kinds or not kinds[name].nullable:
+    for name in [name for name, raw in event.items() if raw == _NULL]:
+        kind = COMMON.get(name) or shape.required.get(name) or shape.optional.get(name)
+        if kind is None or not kind.nullable:
             del event[name]
     ts = _check_timestamp(event)
     values |= _check_common(event)
@@ -245,7 +247,7 @@ def _check_required(event: Mapping[str, Raw], kinds: Mapping[str, Kind]) -> dict
     values = {}
     for name, kind in kinds.items():
         raw = event.get(name)
-        if raw is None or (bytes(raw) == b"null" and not kind.nullable):
+        if raw is None or (raw == _NULL and not kind.nullable):
             message = f"`{name}` is missing: it must be {kind.allowed}."
             raise FaultyFieldError("missing_field", message)
         values[name] = check(name, raw, kind)
