@@ -176,7 +176,8 @@ def micros(moment: datetime) -> int:
 
 
 _as_mapping = msgspec.json.Decoder(dict[str, Raw]).decode
-# A value is compared with it where it lies: no copy of a long text is made to see that it is not null.
+# Values are compared with it where they lie: a copy of a long text only to see that it is not null
+# would cost as much as to decode it.
 _NULL: Final = Raw(b"null")
 _as_text = msgspec.json.Decoder(str).decode
 
