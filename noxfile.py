@@ -219,9 +219,9 @@ def otlp(session: nox.Session) -> None:
 def instrument(session: nox.Session) -> None:
     """Test instrumentation with real libraries, each version in an environment of its own.
 
-    The locks whose names end in -oldest are of Python 3.8. Where files of tests have the name of a
-    lock, they alone are run: what the library brings with it is tested elsewhere. The page of the
-    combinations that are tested is compared with what passed.
+    The locks whose names end in -oldest are of the oldest versions that are supported. Where files
+    of tests have the name of a lock, they alone are run: what the library brings with it is tested
+    elsewhere. The page of the combinations that are tested is compared with what passed.
     """
     reports = fresh(REPORTS / INSTRUMENT.name)
     ran = [instrumented(session, lock_file) for lock_file in sorted(INSTRUMENT.glob("*.lock"))]
@@ -247,13 +247,20 @@ def matrix_clients(session: nox.Session) -> None:
 
 def instrumented(session: nox.Session, requirements: Path) -> bool:
     """Run the tests of instrumentation with a library; return whether there is a Python for it."""
-    library = re.sub(r"-newest|\d+$", "", requirements.stem)
+    library = re.sub(r"-newest|-oldest|\d+$", "", requirements.stem)
     own = f"test_{library.replace('-', '_')}"
-    version = "3.8" if library.endswith("-oldest") else "3.11"
     those = ["."]
     if (INSTRUMENT / f"{own}.py").exists():
         those = [path.name for path in sorted(INSTRUMENT.glob(f"{own}*.py"))]
-    return tests_apart(session, requirements, version, those, folder=INSTRUMENT)
+    return tests_apart(session, requirements, those, folder=INSTRUMENT)
+
+
+def python_of(requirements: Path) -> str:
+    """Return the Python that libraries are tested with: old ones with an old one, if they can."""
+    if requirements.stem in ("anthropic-oldest", "openai-oldest"):
+        return "3.8"
+    is_old = requirements.parent.name == "integrations" and requirements.stem.endswith("-oldest")
+    return "3.9" if is_old else "3.11"
 
 
 def fresh(folder: Path) -> Path:
@@ -274,14 +281,12 @@ def integrations(session: nox.Session) -> None:
     for lock_file in sorted((ROOT / "tests" / "integrations").glob("*.lock")):
         name, oldest, _ = lock_file.stem.partition("-oldest")
         those = [f"test_{name}.py", *(("-k", "not example and not page") if oldest else ())]
-        version = "3.9" if oldest else "3.11"
-        tests_apart(session, lock_file, version, those, *helpers, folder=lock_file.parent)
+        tests_apart(session, lock_file, those, *helpers, folder=lock_file.parent)
 
 
 def tests_apart(
     session: nox.Session,
     requirements: Path,
-    version: str,
     those: list[str],
     *helpers: Path,
     folder: Path,
@@ -291,7 +296,7 @@ def tests_apart(
     `requirements` is a lock file, or what the newest versions are wanted of; `helpers` are further
     folders whose modules the tests import. Returns whether there is a Python for it.
     """
-    name = requirements.stem
+    name, version = requirements.stem, python_of(requirements)
     if not (CI or shutil.which(f"python{version}")):
         session.log(f"{name} is not tested: there is no Python {version}")
         return False
@@ -479,12 +484,8 @@ def lock(session: nox.Session) -> None:
             for source in sorted((ROOT / "tests" / "clients").rglob("*.in"))
         ),
         *(
-            (
-                oldest if source.stem.endswith("-oldest") else "3.11",
-                f"tests/{folder}/{source.stem}.lock",
-                [source.name],
-            )
-            for folder, oldest in (("instrument", "3.8"), ("integrations", "3.9"))
+            (python_of(source), f"tests/{folder}/{source.stem}.lock", [source.name])
+            for folder in ("instrument", "integrations")
             for source in sorted((ROOT / "tests" / folder).glob("*.in"))
         ),
     ]
