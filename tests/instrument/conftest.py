@@ -12,7 +12,7 @@ import watchllm
 from upstream import Endpoint
 
 if TYPE_CHECKING:
-    from typing import Callable, Iterator
+    from typing import Callable, Coroutine, Iterator
 
 try:
     import openai as library
@@ -118,6 +118,27 @@ def method(client: Any, api: str, *, form: str = "") -> Callable[..., Any]:
     }[api]
     create = (getattr(resource, form) if form else resource).create
     return lambda **options: create(**{**asks, **options})
+
+
+def made_to_fail(*_: object, **__: object) -> None:
+    """Stand for a part of ours, and fail."""
+    raise AssertionError("made to fail")
+
+
+async def cancel(work: Coroutine[Any, Any, None], endpoint: Endpoint, said: Any) -> bool:
+    """Cancel work as soon as an event is set, or without one when its request has arrived.
+
+    Returns whether it ended as cancelled work does.
+    """
+    endpoint.arrived.clear()
+    task = asyncio.ensure_future(work)
+    if said is not None:
+        await said.wait()
+    else:
+        await asyncio.get_running_loop().run_in_executor(None, endpoint.arrived.wait)
+    task.cancel()
+    await asyncio.wait([task])
+    return task.cancelled()
 
 
 def outcome(run: Callable[[], Any]) -> tuple[Any, ...]:

@@ -24,7 +24,7 @@ from litellm.litellm_core_utils.thread_pool_executor import executor
 from watchllm._log import Problems
 from watchllm.integrations.litellm import WatchLLMLogger
 
-from conftest import MESSAGES, QUESTION
+from conftest import MESSAGES, QUESTION, cancel, made_to_fail
 from programs import run_example
 from upstream import ANSWER
 
@@ -228,10 +228,7 @@ def test_a_task_that_is_cancelled_amid_a_stream(endpoint: Endpoint, watchllm_eve
                 if any(seen):
                     said.set()
 
-        task = asyncio.ensure_future(ask())
-        await said.wait()
-        task.cancel()
-        await asyncio.wait([task])
+        assert await cancel(ask(), endpoint, said)
 
     run(cancelled())
     gc.collect()
@@ -336,11 +333,7 @@ def test_our_failures_are_warnings(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Made to fail on purpose, the app gets its answer, and our logger says what happened."""
-
-    def fail(*_: Any) -> None:
-        raise AssertionError("made to fail")
-
-    monkeypatch.setattr("watchllm.integrations.litellm._api", fail)
+    monkeypatch.setattr("watchllm.integrations.litellm._api", made_to_fail)
     monkeypatch.setattr("watchllm.instrumentation._tree._problems", Problems())
     with caplog.at_level(logging.WARNING, "watchllm"):
         answer = litellm.completion(**at(endpoint))

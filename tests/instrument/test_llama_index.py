@@ -24,7 +24,7 @@ from llama_index.llms.openai import OpenAI
 from watchllm._log import Problems
 from watchllm.integrations.llama_index import add_handler
 
-from conftest import QUESTION
+from conftest import QUESTION, made_to_fail
 from programs import run_example
 from trees import below, by_name
 from upstream import ANSWER
@@ -263,11 +263,7 @@ def test_our_failures_are_warnings(
     watchllm_events: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Made to fail on purpose, the app goes on, and our logger says what happened."""
-
-    def fail(*_: Any) -> None:
-        raise AssertionError("made to fail")
-
-    monkeypatch.setattr("watchllm.integrations.llama_index._given", fail)
+    monkeypatch.setattr("watchllm.integrations.llama_index._given", made_to_fail)
     monkeypatch.setattr("watchllm.instrumentation._tree._problems", Problems())
     with caplog.at_level(logging.WARNING, "watchllm"):
         result = FunctionTool.from_defaults(weather).call(city="Rome")

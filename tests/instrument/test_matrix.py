@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import watchllm
 
-from conftest import APIS, NAME, QUESTION, library, method, outcome
+from conftest import APIS, NAME, QUESTION, cancel, library, method, outcome
 from upstream import ANSWER, WORDS
 
 if TYPE_CHECKING:
@@ -223,7 +223,6 @@ def test_a_cancelled_call(api: str, stream: bool, clients: Clients, events: Any)
 
     async def cancelled() -> bool:
         client = clients.asynchronous(timeout=20)
-        clients.endpoint.arrived.clear()
         said = asyncio.Event()
 
         async def work() -> None:
@@ -235,15 +234,7 @@ def test_a_cancelled_call(api: str, stream: bool, clients: Clients, events: Any)
                 if number == 3:
                     said.set()
 
-        task = asyncio.ensure_future(work())
-        if stream:
-            await said.wait()
-        else:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(None, clients.endpoint.arrived.wait)
-        task.cancel()
-        await asyncio.wait([task])
-        return task.cancelled()
+        return await cancel(work(), clients.endpoint, said if stream else None)
 
     was_cancelled = clients.run(cancelled())
 

@@ -28,7 +28,7 @@ from agents.tracing import custom_span, generation_span, speech_span, trace, tra
 from openai import AsyncOpenAI
 from watchllm.integrations.openai_agents import WatchLLMTraceProcessor
 
-from conftest import QUESTION
+from conftest import QUESTION, made_to_fail
 from programs import run_example
 from trees import below, by_name
 from upstream import ANSWER
@@ -237,11 +237,7 @@ def test_our_failures_are_warnings(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Made to fail on purpose, the agent answers, and our logger says what happened."""
-
-    def fail(*_: Any, **__: Any) -> None:
-        raise AssertionError("made to fail")
-
-    monkeypatch.setattr("watchllm.integrations.openai_agents._name", fail)
+    monkeypatch.setattr("watchllm.integrations.openai_agents._name", made_to_fail)
     with caplog.at_level(logging.WARNING):
         said = ask(endpoint)
 

@@ -28,7 +28,7 @@ from watchllm._log import Problems
 from watchllm.integrations import opentelemetry as ours
 from watchllm.integrations.opentelemetry import WatchLLMSpanExporter
 
-from conftest import MESSAGES, QUESTION
+from conftest import MESSAGES, QUESTION, made_to_fail
 from programs import run_example
 from trees import below, by_name
 from upstream import ANSWER
@@ -330,11 +330,7 @@ def test_our_failures_are_warnings(
     watchllm_events: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Made to fail on purpose, the app and the other vendor see nothing of it."""
-
-    def fail(*_: Any) -> None:
-        raise AssertionError("made to fail")
-
-    monkeypatch.setattr(ours, "read_call", fail)
+    monkeypatch.setattr(ours, "read_call", made_to_fail)
     monkeypatch.setattr("watchllm.instrumentation._tree._problems", Problems())
     provider, theirs = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(WatchLLMSpanExporter()))

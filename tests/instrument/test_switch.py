@@ -13,7 +13,7 @@ import watchllm
 from watchllm import ConfigurationError
 from watchllm.instrumentation import _call, _switch
 
-from conftest import APIS, NAME, library, method
+from conftest import APIS, NAME, library, made_to_fail, method
 from upstream import ANSWER
 
 if TYPE_CHECKING:
@@ -176,12 +176,8 @@ def test_our_own_failures_do_not_reach_the_app(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Made to fail on purpose, the app gets its answer, and one warning says what happened."""
-
-    def fail(*_: Any, **__: Any) -> None:
-        raise AssertionError("made to fail")
-
     monkeypatch.setattr(_call.problems, "_counts", {})
-    monkeypatch.setattr(where, name, fail)
+    monkeypatch.setattr(where, name, made_to_fail)
     with caplog.at_level(logging.WARNING, "watchllm"):
         result = call(clients, stream=stream)
         chunks = list(result) if stream else []
