@@ -14,6 +14,7 @@ USAGE = {
     "cachedContentTokenCount": 16,
     "totalTokenCount": 52,
 }
+VECTOR = {"values": [0.25, 0.5]}
 CALL = {"functionCall": {"id": "call_1", "name": "weather", "args": {"city": "Rome"}}}
 
 
@@ -39,8 +40,12 @@ class Gemini(Handler):
         elif method == "streamGenerateContent":
             self.chunks(model, asked)
         elif method == "batchEmbedContents":
-            vectors = [{"values": [0.25, 0.5]} for _ in asked["requests"]]
+            vectors = [VECTOR for _ in asked["requests"]]
             self.reply(200, {"embeddings": vectors, "usageMetadata": {"promptTokenCount": 3}})
+        elif method == "embedContent":
+            self.reply(200, {"embedding": VECTOR, "usageMetadata": {"promptTokenCount": 3}})
+        elif method == "predict":
+            self.reply(200, {"predictions": [predicted(each) for each in asked["instances"]]})
         elif model == "plain":
             self.reply(200, [ANSWER])
         else:
@@ -67,6 +72,13 @@ class Gemini(Handler):
                 self.wfile.flush()
         except OSError:
             pass  # the client has left
+
+
+def predicted(instance: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer of Vertex to one text, which is to be a vector, or to be painted."""
+    if "prompt" in instance:
+        return {"bytesBase64Encoded": "AAAA", "mimeType": "image/png"}
+    return {"embeddings": {**VECTOR, "statistics": {"token_count": 2, "truncated": False}}}
 
 
 def answer(model: str, asked: dict[str, Any]) -> dict[str, Any]:

@@ -18,9 +18,10 @@ pytest.importorskip("google.genai")
 import watchllm
 from google import genai
 from google.genai import _api_client, types
+from google.oauth2.credentials import Credentials
 from watchllm.instrumentation import _call, _google
 
-from conftest import QUESTION, outcome
+from conftest import QUESTION, cancel, made_to_fail, outcome
 from gemini import Gemini
 from programs import run_example
 from upstream import ANSWER, Endpoint
@@ -44,11 +45,18 @@ def gemini() -> Iterator[Endpoint]:
 class Google:
     """Clients that ask the endpoint, and the loop of the asynchronous ones."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, **how: Any) -> None:
         self.endpoint = endpoint
         self.loop = asyncio.new_event_loop()
         options = types.HttpOptions(base_url=endpoint.url)
-        self.client = genai.Client(api_key="k", http_options=options)
+        self.client = genai.Client(**how, http_options=options)
+
+    def close(self) -> None:
+        """Close the clients."""
+        self.run(self.client.aio.aclose())
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.client.close()
+        self.loop.close()
 
     def run(self, coroutine: Any) -> Any:
         """Run a coroutine, and let what it has dropped end."""
@@ -67,14 +75,21 @@ class Google:
 @pytest.fixture(scope="session")
 def google(gemini: Endpoint) -> Iterator[Google]:
     """Return the clients."""
-    made = Google(gemini)
+    made = Google(gemini, api_key="k")
     gc.collect()
     gc.freeze()
     yield made
-    made.run(made.client.aio.aclose())
-    made.loop.run_until_complete(made.loop.shutdown_asyncgens())
-    made.client.close()
-    made.loop.close()
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def vertex(gemini: Endpoint) -> Iterator[Google]:
+    """Return the clients of a project of Google Cloud."""
+    credentials = Credentials(token="t")
+    where = {"project": "p", "location": "europe-west1"}
+    made = Google(gemini, vertexai=True, credentials=credentials, **where)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -147,6 +162,13 @@ async def async_streamed(google: Google, scene: str) -> Any:
     return type(stream), seen
 
 
+def reading(google: Google, scene: str, *, is_async: bool) -> Any:
+    """Return the program of a call with a stream."""
+    if is_async:
+        return lambda: google.run(async_streamed(google, scene))
+    return lambda: streamed(google, scene)
+
+
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("scene", WHOLE)
 def test_a_whole_answer(scene: str, is_async: bool, google: Google, events: Any) -> None:
@@ -191,12 +213,7 @@ def test_a_whole_answer(scene: str, is_async: bool, google: Google, events: Any)
 @pytest.mark.parametrize("scene", STREAMS)
 def test_a_streamed_answer(scene: str, is_async: bool, google: Google, events: Any) -> None:
     """The app sees the same chunks; the event tells of them what was read."""
-
-    def cell() -> Any:
-        if is_async:
-            return google.run(async_streamed(google, scene))
-        return streamed(google, scene)
-
+    cell = reading(google, scene, is_async=is_async)
     with watchllm.trace("run-t"):
         seen = outcome(cell)
     watchllm.disable_instrumentation()
@@ -231,7 +248,6 @@ def test_a_cancelled_call(stream: bool, google: Google, events: Any) -> None:
     """Cancelling the task ends it as before, and is logged with what has come so far."""
 
     async def cancelled() -> bool:
-        google.endpoint.arrived.clear()
         said = asyncio.Event()
 
         async def work() -> None:
@@ -244,14 +260,7 @@ def test_a_cancelled_call(stream: bool, google: Google, events: Any) -> None:
                 if number == 2:
                     said.set()
 
-        task = asyncio.ensure_future(work())
-        if stream:
-            await said.wait()
-        else:
-            await asyncio.get_running_loop().run_in_executor(None, google.endpoint.arrived.wait)
-        task.cancel()
-        await asyncio.wait([task])
-        return task.cancelled()
+        return await cancel(work(), google.endpoint, said if stream else None)
 
     was_cancelled = google.run(cancelled())
 
@@ -307,6 +316,68 @@ def test_embeddings(google: Google, events: Any) -> None:
     assert (event["prompt"], event["response"]) == ("Rome\n\nOslo", "")
     assert (event["tokens_input"], event["tokens_output"]) == (3, 0)
     assert event["response_metadata"]["operation"] == "embeddings"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("scene", ["gemini", "flaky", "nope"])
+def test_a_whole_answer_of_vertex(scene: str, is_async: bool, vertex: Google, events: Any) -> None:
+    """Through Vertex AI the app sees the same as without us, and the call is logged once."""
+    cell = whole(vertex, scene, is_async=is_async)
+    seen = outcome(cell)
+    watchllm.disable_instrumentation()
+    bare = outcome(cell)
+
+    (event,) = events.all()
+    assert seen == bare
+    assert (event["prompt"], event["response_metadata"]["provider"]) == (QUESTION, "google")
+    if scene == "nope":
+        assert (event["model"], event["status"]) == ("nope", "error")
+    else:
+        assert (event["model"], event["response"]) == (f"{scene}-001", ANSWER)
+        assert (event["tokens_input"], event["tokens_output"]) == (40, 12)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("scene", ["gemini", "left", "nope"])
+def test_a_streamed_answer_of_vertex(
+    scene: str, is_async: bool, vertex: Google, events: Any
+) -> None:
+    """A stream of Vertex AI is logged once too, read to its end or not."""
+    cell = reading(vertex, scene, is_async=is_async)
+    seen = outcome(cell)
+    watchllm.disable_instrumentation()
+    bare = outcome(cell)
+
+    (event,) = events.all()
+    assert seen == bare
+    assert event["status"] == ("error" if scene == "nope" else "success")
+    assert (event["response"] == ANSWER) is (scene == "gemini")
+    assert event["response_metadata"].get("ended") == ("dropped" if scene == "left" else None)
+
+
+@pytest.mark.parametrize(
+    ("model", "texts", "tokens"),
+    [("text-embedding-005", ["Rome", "Oslo"], 4), ("gemini-embedding-2", ["Rome"], 3)],
+)
+def test_embeddings_of_vertex(
+    model: str, texts: list[str], tokens: int, vertex: Google, events: Any
+) -> None:
+    """Both of its methods are read: one tells the tokens of each text, one of all."""
+    vertex.client.models.embed_content(model=model, contents=texts)
+
+    (event,) = events.all()
+    assert (event["prompt"], event["model"]) == ("\n\n".join(texts), model)
+    assert (event["tokens_input"], event["tokens_output"]) == (tokens, 0)
+    assert event["response_metadata"]["operation"] == "embeddings"
+
+
+@pytest.mark.filterwarnings("ignore:The generate_images method is deprecated")
+def test_pictures_that_vertex_makes_are_not_logged(vertex: Google, events: Any) -> None:
+    """They come by the method that embeddings come by, and are passed on as before."""
+    made = vertex.client.models.generate_images(model="imagen", prompt="Rome")
+
+    assert len(made.generated_images) == 1
+    assert events.all() == []
 
 
 def test_pictures_and_files_are_named(google: Google, events: Any) -> None:
@@ -373,12 +444,8 @@ def test_our_own_failures_do_not_reach_the_app(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Made to fail on purpose, the app gets its answer, and one warning says what happened."""
-
-    def fail(*_: Any, **__: Any) -> None:
-        raise AssertionError("made to fail")
-
     monkeypatch.setattr(_call.problems, "_counts", {})
-    monkeypatch.setattr(where, name, fail)
+    monkeypatch.setattr(where, name, made_to_fail)
     models = google.client.models
     with caplog.at_level(logging.WARNING, "watchllm"):
         if stream:

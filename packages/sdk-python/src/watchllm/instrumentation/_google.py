@@ -70,7 +70,12 @@ class _Embeddings:
         )
 
     def read(self, answer: Answer, content: Any) -> None:
-        _read_usage(answer, of(content, "usageMetadata"))
+        told = of(content, "usageMetadata")
+        if told is None and of(content, "predictions"):
+            # Vertex tells the tokens of each text.
+            each = [of(of(one, "embeddings"), "statistics") for one in content["predictions"]]
+            told = {"promptTokenCount": sum(of(one, "token_count") or 0 for one in each)}
+        _read_usage(answer, told)
 
     def read_chunk(self, answer: Answer, chunk: Any) -> bool:
         raise NotImplementedError  # embeddings are not streamed
@@ -81,6 +86,7 @@ _APIS: dict[str, Api] = {
     "streamGenerateContent": _Generate(),
     "embedContent": _Embeddings(),
     "batchEmbedContents": _Embeddings(),
+    "predict": _Embeddings(),  # of Vertex; the same method makes pictures
 }
 
 
@@ -103,10 +109,11 @@ def _begin(_client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call 
     try:
         given = {**dict(zip(_PARAMETERS, args)), **kwargs}
         model, _, method = given["path"].partition("?")[0].rpartition(":")
+        asked = given["request_dict"]
         api = _APIS.get(method)
-        if api is None:
+        if api is None or (method == "predict" and "content" not in asked["instances"][0]):
             return None
-        return Call(api, _body(model.rpartition("/")[2], method, given["request_dict"]))
+        return Call(api, _body(model.rpartition("/")[2], method, asked))
     except Exception as failure:
         Call.report(failure)
         return None
@@ -117,6 +124,8 @@ def _body(model: str, method: str, asked: dict[str, Any]) -> dict[str, Any]:
     contents = asked.get("contents") or [
         each.get("content") for each in asked.get("requests") or ()
     ]
+    if method == "predict":
+        contents = [{"parts": [{"text": each["content"]}]} for each in asked["instances"]]
     return {
         **(asked.get("generationConfig") or {}),
         "model": model,
