@@ -138,6 +138,22 @@ class Program:
             raise
 
 
+def assert_sent_at_the_end(
+    program: Program, port: int, collector: Collector, number: int = signal.SIGTERM
+) -> None:
+    """Ask the example of a web framework, and end it by a signal; it sends its call then."""
+    program.wait_for(port)
+    answer = ask(f"http://127.0.0.1:{port}/ask?question=Rome", x_run_id="run-1")
+    before = collector.events()
+    program.end(number)
+
+    (event,) = collector.events()
+    assert answer == (200, "Rome is sunny.")
+    assert before == []
+    assert (event["run_id"], event["tags"]) == ("run-1", ["web"])
+    assert (event["response"], event["tokens_output"]) == ("Rome is sunny.", 12)
+
+
 @pytest.fixture
 def start(environment: dict[str, str]) -> Iterator[Callable[..., Program]]:
     """Return what starts a command in a folder; all are ended afterwards."""

@@ -24,6 +24,7 @@ from conftest import (
     TRACE_ID,
     TRACEPARENT,
     ask,
+    assert_sent_at_the_end,
     blocks,
     free_port,
     log_call,
@@ -309,17 +310,8 @@ def test_the_example_streams_an_answer_and_sends_its_call_before_it_ends(
     """A server that SIGTERM ends has sent what was logged, in the run that the client named."""
     port = free_port()
     program = start("uvicorn", "app:app", "--port", str(port), folder=EXAMPLES / "fastapi")
-    program.wait_for(port)
 
-    answer = ask(f"http://127.0.0.1:{port}/ask?question=Rome", x_run_id="run-1")
-    before = collector.events()
-    program.end()
-
-    (event,) = collector.events()
-    assert answer == (200, "Rome is sunny.")
-    assert before == []
-    assert (event["run_id"], event["tags"]) == ("run-1", ["web"])
-    assert (event["response"], event["tokens_output"]) == ("Rome is sunny.", 12)
+    assert_sent_at_the_end(program, port, collector)
 
 
 @pytest.mark.parametrize("number", range(len(blocks("asgi"))))

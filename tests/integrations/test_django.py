@@ -23,7 +23,16 @@ from django.urls import path
 from watchllm.integrations import _requests
 from watchllm.integrations.django import WatchLLMMiddleware
 
-from conftest import EXAMPLES, TRACE_ID, TRACEPARENT, ask, blocks, free_port, log_call
+from conftest import (
+    EXAMPLES,
+    TRACE_ID,
+    TRACEPARENT,
+    ask,
+    assert_sent_at_the_end,
+    blocks,
+    free_port,
+    log_call,
+)
 from served import serving
 
 if TYPE_CHECKING:
@@ -234,17 +243,8 @@ def test_the_example_sends_its_call_before_it_ends(
     """A server that is told to end sends what it has logged, in the run that the client named."""
     port = free_port()
     program = start(*(part.format(port=port) for part in command), folder=EXAMPLES / "django")
-    program.wait_for(port)
 
-    answer = ask(f"http://127.0.0.1:{port}/ask?question=Rome", x_run_id="run-1")
-    before = collector.events()
-    program.end(number)
-
-    (event,) = collector.events()
-    assert answer == (200, "Rome is sunny.")
-    assert before == []
-    assert (event["run_id"], event["tags"]) == ("run-1", ["web"])
-    assert (event["response"], event["tokens_output"]) == ("Rome is sunny.", 12)
+    assert_sent_at_the_end(program, port, collector, number)
 
 
 def test_the_programs_of_the_page_run(

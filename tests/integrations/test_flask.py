@@ -15,7 +15,16 @@ from watchllm.integrations.flask import WatchLLM
 from watchllm.integrations.wsgi import WatchLLMMiddleware
 from werkzeug.serving import make_server
 
-from conftest import EXAMPLES, TRACE_ID, TRACEPARENT, ask, blocks, free_port, log_call
+from conftest import (
+    EXAMPLES,
+    TRACE_ID,
+    TRACEPARENT,
+    ask,
+    assert_sent_at_the_end,
+    blocks,
+    free_port,
+    log_call,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -199,17 +208,8 @@ def test_the_example_sends_its_call_before_its_worker_ends(
     port = free_port()
     command = ("gunicorn", "--bind", f"127.0.0.1:{port}", *options, "app:app")
     program = start(*command, folder=EXAMPLES / "flask")
-    program.wait_for(port)
 
-    answer = ask(f"http://127.0.0.1:{port}/ask?question=Rome", x_run_id="run-1")
-    before = collector.events()
-    program.end()
-
-    (event,) = collector.events()
-    assert answer == (200, "Rome is sunny.")
-    assert before == []
-    assert (event["run_id"], event["tags"]) == ("run-1", ["web"])
-    assert (event["response"], event["tokens_output"]) == ("Rome is sunny.", 12)
+    assert_sent_at_the_end(program, port, collector)
 
 
 @pytest.mark.parametrize("number", range(len(blocks("flask"))))
