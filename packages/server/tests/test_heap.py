@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from watchllm_server.heap import give_back_what_the_engine_left
 
 # As in a server that reads bodies: large blocks of many sizes, and small ones between that stay.
 PROGRAM = """
@@ -70,3 +71,23 @@ def test_what_stays_is_left_alone_and_new_cycles_are_found() -> None:
     ).stdout.split()
 
     assert found == ["True"] * 4
+
+
+@pytest.mark.parametrize(("set_before", "told"), [(None, "dirty_decay_ms:1000"), ("", "")])
+def test_the_engine_is_told_before_it_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, set_before: str | None, told: str
+) -> None:
+    """The engine's allocator finds its options where it looks, and those that were set stay."""
+    monkeypatch.setenv("JE_MALLOC_CONF", set_before or "")
+    if set_before is None:
+        monkeypatch.delenv("JE_MALLOC_CONF")
+
+    give_back_what_the_engine_left()
+
+    found = subprocess.run(
+        ["env"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    assert f"JE_MALLOC_CONF={told}" in found

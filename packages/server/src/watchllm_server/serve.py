@@ -32,7 +32,11 @@ from watchllm_server.gateway.meaning import PATIENCE
 from watchllm_server.gateway.providers.client import Client
 from watchllm_server.gateway.providers.known import providers_of
 from watchllm_server.gateway.service import GatewayParts
-from watchllm_server.heap import give_back_large_blocks, look_past_what_stays
+from watchllm_server.heap import (
+    give_back_large_blocks,
+    give_back_what_the_engine_left,
+    look_past_what_stays,
+)
 from watchllm_server.limits import Limiter
 from watchllm_server.metadata import Metadata
 from watchllm_server.metadata.database import check_project_id, check_secret
@@ -67,6 +71,7 @@ def serve_forever(settings: Settings, told: ProviderSettings | None = None) -> i
     """
     set_up_logging(as_json=settings.log_format == "json", level=settings.log_level)
     give_back_large_blocks()
+    give_back_what_the_engine_left()
     clock = SystemClock()
     providers = providers_of(told or ProviderSettings(), settings.default_provider)
     with ExitStack() as stack:
