@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import signal
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 LONGEST_START, LONGEST_END = 60, 30  # seconds
 WARM_UP = 0.5
+MINUTE = 60
 NONE_ADDED: Mapping[str, str] = MappingProxyType({})
 
 
@@ -136,7 +138,9 @@ def main() -> None:
     """Run every row and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="of load in each row")
-    parser.add_argument("--soak", type=float, default=0, help="seconds of a last row that lasts")
+    parser.add_argument(
+        "--soak", type=float, default=0, help="seconds of load at the end, a row for each minute"
+    )
     options = parser.parse_args()
     provider_port, bare_port, port = free_port(), free_port(), free_port()
     table = Table(title="What the gateway adds to a call of 2 kB")
@@ -163,7 +167,7 @@ def main() -> None:
         ) as gateway,
     ):
         # The price lists take two seconds of CPU to load, which are no call's.
-        time.sleep(4)
+        gateway.settle()
         table.add_row("at rest", "", "the gateway", *([""] * 5), f"{gateway.memory_mb():.0f}")
         places = [("nothing", provider), ("a bare proxy", bare), ("the gateway", gateway)]
         for load in LOADS:
@@ -171,9 +175,10 @@ def main() -> None:
                 for name, server in places if load.new else places[2:]:
                     figures = measure(server, load, connections, options.seconds)
                     table.add_row(load.name, str(connections), name, *figures)
-        if options.soak:
-            figures = measure(gateway, LOADS[0], 16, options.soak)
-            table.add_row(f"{options.soak:g} s of answers", "16", "the gateway", *figures)
+        for begun in range(0, math.ceil(options.soak), MINUTE):
+            row = Load(f"answers, minute {begun // MINUTE + 1}", stream=False, new=True)
+            figures = measure(gateway, row, 16, min(MINUTE, options.soak - begun))
+            table.add_row(row.name, "16", "the gateway", *figures)
     console = Console()
     console.print(table)
     console.print(f"Measured with {measured_on('aiohttp', 'uvicorn', 'chdb')}.")
