@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,6 +51,15 @@ def events(watchllm_events: Any) -> Iterator[Any]:
     assert watchllm.auto_instrument() == [NAME]
     yield watchllm_events
     watchllm.disable_instrumentation()
+
+
+@pytest.fixture(scope="module")
+def left_open() -> Iterator[None]:
+    """Let go, after the tests of a file, of connections that a library has not closed."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 class Clients:

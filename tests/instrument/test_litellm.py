@@ -7,7 +7,6 @@ import gc
 import logging
 import os
 import threading
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,12 +37,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _connections() -> Iterator[None]:
+def _connections(left_open: None) -> Iterator[None]:
     yield
     litellm.in_memory_llm_clients_cache.flush_cache()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from upstream import Endpoint
 
 # It warns of its own classes, and leaves the connections of its clients open.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("left_open")]
 
 
 @pytest.fixture(autouse=True)
