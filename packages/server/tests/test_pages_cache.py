@@ -163,18 +163,21 @@ def test_a_form_that_says_too_little_forgets_nothing(
     assert kept.stats(account.project).entries == 1
 
 
-def given_out(account: Account, gateway: GatewayParts, event_id: str) -> None:
-    """Take down that the answer of `e-a` was given out to an event for another wording."""
+def given_out(
+    account: Account, gateway: GatewayParts, event_id: str, *, served: bool = True
+) -> None:
+    """Take down that the answer of `e-a` was, or would have been, given out for another wording."""
     groups = (f"scope:{account.project}:0", f"project:{account.project}")
     decision = Decision(
-        b"key", "e-a", groups, "serve", 0.01, True, 0.98, 0.99, 0.97, groups[1], (), 0.9, None,
+        b"key", "e-a", groups, "serve", 0.01, served, 0.98, 0.99, 0.97, groups[1], (), 0.9, None,
         0.5, NOW.timestamp(),
     )  # fmt: skip
     portal = account.client.portal
     assert portal is not None
     portal.call(gateway.semantic.decide, account.project, event_id, decision)
-    told = {"saved_usd": 0.5, "hit": {"event_id": "e-a", "confidence": 0.98}}
-    account.send(cached("HIT-SEMANTIC", told, event_id=event_id))
+    near = {"event_id": "e-a", "confidence": 0.98, "serves": True}
+    told = {"saved_usd": 0.5, "hit": near} if served else {"would_hit": near}
+    account.send(cached("HIT-SEMANTIC" if served else "MISS", told, event_id=event_id))
 
 
 @pytest.mark.parametrize(("answer", "left"), [("right", 1), ("wrong", 0)])
@@ -212,13 +215,31 @@ def test_what_answers_a_form_leads_on(account: Account, kept: CacheStore) -> Non
     assert account.client.get(ranges[0]).status_code == 200
 
 
+def test_a_would_be_hit_can_be_called_wrong(
+    account: Account, kept: CacheStore, gateway: GatewayParts
+) -> None:
+    """A word for what was not given out is counted, and its answer stays for its own question."""
+    put(kept, account.project, "a")
+    given_out(account, gateway, "asked", served=False)
+    before = show_page(account, f"/projects/{account.project}/cache?which=would")
+
+    path = f"/projects/{account.project}/cache?which=would"
+    said = submit(account.client, path, do="feedback", event_id="asked", answer="wrong")
+
+    assert "To answer as before would be" in before.text
+    assert "Noted: wrong." in said.text
+    assert "forgotten" not in said.text.partition("Noted: wrong.")[2][:80]
+    assert "0 answers right and 1 wrong" in said.text
+    assert kept.stats(account.project).entries == 1
+
+
 @pytest.mark.parametrize(
     ("event_id", "answer", "status"), [("other", "right", 404), ("asked", "perhaps", 400)]
 )
-def test_only_a_hit_can_be_judged(
+def test_only_a_match_can_be_judged(
     account: Account, gateway: GatewayParts, event_id: str, answer: str, status: int
 ) -> None:
-    """What is no hit, and what is neither right nor wrong, is told and not counted."""
+    """What is no match, and what is neither right nor wrong, is told and not counted."""
     given_out(account, gateway, "asked")
 
     path = f"/projects/{account.project}/cache"

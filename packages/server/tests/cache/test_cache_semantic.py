@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from keeping import NOW, TurnedClock, entry, key
 from watchllm_server.cache import guards
 from watchllm_server.cache.calibrate import NEVER, Comparison
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    import pytest
     from watchllm_server.cache.review import Reviewer
 
     Step = Callable[[Semantic], Awaitable[Any]]
@@ -225,25 +225,57 @@ def test_a_reported_hit_goes_and_its_scope_tightens_at_once(tmp_path: Path) -> N
         assert not each.serves
 
 
-def test_feedback_counts_once_and_for_served_hits_of_the_project_alone(tmp_path: Path) -> None:
+def test_feedback_counts_once_and_for_hits_of_the_project_alone(tmp_path: Path) -> None:
     """Right after right says nothing new; wrong after right does, right after wrong does not."""
     words = [judge("hit", correct=correct) for correct in (True, True, False, True)]
 
-    *_, unserved, other, unknown, known = run(
+    *_, other, unknown, known = run(
         tmp_path,
         decide("hit", "one"),
-        decide("near", "one", served=False),
         *words,
-        judge("near", correct=False),
         judge("hit", correct=False, project="q"),
         judge("no such event", correct=True),
         stats(),
     )
 
-    assert (unserved, other, unknown) == (None, None, None)
+    assert (other, unknown) == (None, None)
     assert known.totals["reported_right"].times == 1
     assert known.totals["reported_wrong"].times == 1
     assert known.groups[0].error.compared == 2
+
+
+def test_a_would_be_hit_is_evidence_and_its_answer_stays(tmp_path: Path) -> None:
+    """A word for what was not served counts as a comparison, and takes no answer away."""
+    measured(tmp_path)
+    nearly = decide("near", "one", 0.99, served=False)
+
+    *_, before, _, found, after = run(
+        tmp_path, keep("abcd", "one"), nearly, stats(), judge("near", correct=False),
+        find("abcd"), stats(),
+    )  # fmt: skip
+
+    assert found.key == key("one")
+    assert after.totals["reported_wrong"].times == 1
+    assert after.groups[0].reported == 0
+    assert after.groups[0].curve[0][1] == before.groups[0].curve[0][1] + 1
+
+
+@pytest.mark.parametrize(("correct", "more"), [(True, 0), (False, 1)])
+def test_what_was_compared_is_not_called_right_twice(
+    tmp_path: Path, correct: bool, more: int
+) -> None:
+    """After a comparison that said the same, right adds no evidence and wrong does."""
+
+    async def same(semantic: Semantic) -> None:
+        explained = await semantic.explain("p", "near")
+        assert explained is not None
+        await semantic.compare("p", "near", explained.known.decision, ("a b", "A b."), 1.0)
+
+    *_, known = run(
+        tmp_path, decide("near", "one", served=False), same, judge("near", correct=correct), stats()
+    )
+
+    assert known.groups[0].error.compared == 1 + more
 
 
 def test_an_answer_is_compared_with_another_and_counted(tmp_path: Path) -> None:

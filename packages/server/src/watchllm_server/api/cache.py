@@ -126,15 +126,15 @@ class CacheApi:
         return _json({"entries_invalidated": count})
 
     async def feedback(self, request: Request) -> Response:
-        """Take a user's word for a semantic hit: a wrong answer is forgotten at once."""
+        """Take a user's word for a semantic hit: what was wrongly served is forgotten at once."""
         project_id = self._callers.project(request.headers.get("authorization"))
         said = await _body(request, Feedback)
         decision = await self._semantic.judged(project_id, said.event_id, correct=said.correct)
         if not decision:
-            message = "No semantic hit of this event is known in the project."
+            message = "No semantic hit of this event, or would-be hit, is known in the project."
             raise Problem(404, "not_found", message)
         count = 0
-        if not said.correct:
+        if decision.served and not said.correct:
             wrong = Chosen(event_id=decision.stored_event_id)
             count = await _do(self._store.invalidate, project_id, wrong)
         return _json({"entries_invalidated": count})

@@ -144,7 +144,7 @@ GATEWAY_SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
         },
     ),
     "CacheFeedback": object_of(
-        "Whether the answer that a semantic hit gave was the right one.",
+        "Whether the answer that a semantic hit gave, or would have given, was the right one.",
         {
             "event_id": {"type": "string", "minLength": 1, "maxLength": 200},
             "correct": {"type": "boolean"},
@@ -180,7 +180,7 @@ GATEWAY_OPERATIONS: Final = (
     ),
     Operation(
         "post", "/v1/cache/feedback", "judgeAnswer",
-        "Say whether a semantic hit was right: a wrong answer is forgotten, its scope tightens.",
+        "Say whether a hit or would-be hit was right: what was wrongly served is forgotten.",
         answer="InvalidatedAnswer", body="CacheFeedback", problems=(400, 404, 413),
     ),
     Operation(

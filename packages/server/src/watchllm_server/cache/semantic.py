@@ -277,24 +277,29 @@ class Semantic:
         await self._run(work, None)
 
     async def judged(self, project: str, event_id: str, *, correct: bool) -> Decision | None:
-        """Take a user's word for a served hit, once each; None where no such hit is known.
+        """Take a user's word for a hit or a would-be hit, once each; None where none is known.
 
-        One that was wrong is not served again, and what is no surer is not served in its scope.
+        One that was served and wrong is not served again, and what is no surer is not served in its
+        scope. What would have been served is evidence like any other comparison.
         """
 
         def work() -> Decision | None:
             known = self._judgements.known(project, event_id)
-            if known is None or not known.decision.served:
+            if known is None:
                 return None
             feedback = "right" if correct else "wrong"
             decision = known.decision
+            served = decision.served
             # Who was wrong stays wrong, and nobody is right twice.
             if known.feedback in ("", "right") and known.feedback != feedback:
                 self._judgements.set_feedback(project, event_id, feedback)
                 self._judgements.count(project, f"reported_{feedback}")
-                comparison = Comparison(decision.confidence, not correct, served=True)
-                self._take(project, Judged(decision.groups, comparison, reported=not correct))
-            if not correct:
+                # What was compared and is called right as well would count twice.
+                if served or not correct or known.outcome in ("", "untold"):
+                    comparison = Comparison(decision.confidence, not correct, served=served)
+                    reported = served and not correct
+                    self._take(project, Judged(decision.groups, comparison, reported=reported))
+            if served and not correct:
                 self._drop([decision.key], on_disk=True)
             return decision
 

@@ -91,7 +91,7 @@ def act(visit: Visit) -> Response:
 
 
 def _feedback(visit: Visit) -> str:
-    """Take a person's word for an answer that was given out for another wording."""
+    """Take a person's word for an answer that was, or would have been, given out."""
     count = take_feedback(visit)
     said = f"Noted: {visit.form['answer']}."
     return f"{said} The answer was forgotten." if count else said

@@ -64,9 +64,9 @@ def evidence_of(visit: Visit) -> Evidence | None:
 
 
 def take_feedback(visit: Visit) -> int:
-    """Take a person's word for a hit; return how many answers were forgotten because of it.
+    """Take a person's word for a match; return how many answers were forgotten because of it.
 
-    Raises the Problem that answers 404 where no such hit is known.
+    Raises the Problem that answers 404 where no such match is known.
     """
     semantic, kept = visit.services.semantic, visit.services.cache
     correct = visit.form.get("answer") == "right"
@@ -77,6 +77,8 @@ def take_feedback(visit: Visit) -> int:
         partial(semantic.judged, project_id, event_id, correct=correct)
     )
     if not decision or kept is None:
-        message = "No hit by meaning is known of this call: only what was given out can be judged."
+        message = "Nothing is known of how this call was matched: it can be judged no more."
         raise Problem(404, "not_found", message)
-    return 0 if correct else kept.invalidate(project_id, Chosen(event_id=decision.stored_event_id))
+    if correct or not decision.served:
+        return 0
+    return kept.invalidate(project_id, Chosen(event_id=decision.stored_event_id))
