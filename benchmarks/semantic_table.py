@@ -255,7 +255,8 @@ def shadow_line(folder: Path) -> Line:
     return Line(
         f"a server, shadow → serve, {told.requests:,} requests, max_error_rate 1 %",
         "all made, ≥ 22 % hits, true error ≤ 1 %, within the stated interval",
-        f"serves from request {told.begun:,} on: {told.hit_rate:.1%} hits, half of them within"
+        f"serves from request {told.begun:,} on: {told.hit_rate:.1%} hits of what was equal to"
+        f" nothing before, half of them within"
         f" {told.milliseconds:.1f} ms; true error {told.true_error:.2%} ({told.wrong} of"
         f" {told.hits:,}), stated {told.error['share']:.2%} ({low:.2%} to {high:.2%},"
         f" of {told.error['comparisons']:.0f} compared)",

@@ -89,8 +89,8 @@ class Told(NamedTuple):
 
     @property
     def hit_rate(self) -> float:
-        """Return the share of hits among the requests that could be served."""
-        return self.hits / max(1, self.requests - self.begun)
+        """Return the share of hits among what could be served and was equal to nothing before."""
+        return self.hits / max(1, self.requests - self.begun - self.exact)
 
     @property
     def true_error(self) -> float:
@@ -174,13 +174,12 @@ class Run:
         said = answer.raise_for_status().json()["choices"][0]["message"]["content"]
         cache = answer.headers["x-watchllm-cache"]
         self.sent += 1
+        self.exact += cache == "HIT" and not self.is_shadow
         if cache == "HIT-SEMANTIC":
             self.took.append(took)
             if said != self._questions.answer(text):
                 self.wrong += 1
                 self.examples.append(f"{text!r}: {said}")
-        else:
-            self.exact += cache != "MISS"
         if self.is_shadow:
             # Nobody waits for a lookup in shadow, and those of a crowd are left out. What is known
             # is told in turn with the lookups: who waits for it does not outrun them.
@@ -279,8 +278,8 @@ def main() -> None:
     told = measure(given.model, given.requests, given.rate, given.minutes)
     print(
         f"{told.requests} requests, those from {told.begun} on while serving: {told.exact} equal"
-        f" ones came from the cache, {told.hits} in other words ({told.hit_rate:.1%} of those while"
-        f" serving), half of these within {told.milliseconds:.1f} ms.\n"
+        f" ones came from the cache, {told.hits} in other words ({told.hit_rate:.1%} of the rest),"
+        f" half of these within {told.milliseconds:.1f} ms.\n"
         f"true error: {told.wrong} of {told.hits} hits were wrong, {told.true_error:.2%}\n"
         f"measured error: {told.error['share']:.2%} ({told.error['low']:.2%} to"
         f" {told.error['high']:.2%}) of {told.error['comparisons']:.0f} comparisons;"
