@@ -446,6 +446,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/gateway.py")
     session.run("python", "benchmarks/kill.py")
     session.run("python", "benchmarks/query.py", "--events", "200000")
+    session.run("python", "benchmarks/pages.py", "--events", "200000")
     install(session, "openai==3.57.0")
     session.run("python", "benchmarks/instrument.py")
     install(session, "-r", str(SERVER / "requirements-test.lock"))

@@ -106,11 +106,11 @@ def questions(client: Client, events: Events) -> dict[str, Callable[[int], bytes
 
 
 def measure(
-    client: Client, events: Events, repeat: int, server: Measured
+    asked: dict[str, Callable[[int], bytes]], repeat: int, server: Measured
 ) -> dict[str, tuple[float, float, float, float]]:
     """Ask everything; return p50, p95, the first and the server's CPU, in milliseconds."""
     found = {}
-    for name, ask in questions(client, events).items():
+    for name, ask in asked.items():
         seconds = []
         before = server.cpu_seconds()
         for number in range(repeat):
@@ -162,7 +162,7 @@ def serve_and_ask(
         began = time.perf_counter()
         client.find(limit=50)
         first = server.ready_seconds + time.perf_counter() - began
-        found = measure(client, events, chosen.repeat, server)
+        found = measure(questions(client, events), chosen.repeat, server)
         client.close()
         console.print(
             f"first answer {first:.1f} s after the start, {idle:.0f} MB in memory before it, "
