@@ -138,7 +138,7 @@ class Program:
             raise
 
 
-def assert_sent_at_the_end(
+def check_end(
     program: Program, port: int, collector: Collector, number: int = signal.SIGTERM
 ) -> None:
     """Ask the example of a web framework, and end it by a signal; it sends its call then."""

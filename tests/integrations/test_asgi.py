@@ -19,16 +19,7 @@ from watchllm.integrations import _requests, asgi
 from watchllm.integrations.asgi import WatchLLMMiddleware
 from websockets.sync.client import connect
 
-from conftest import (
-    EXAMPLES,
-    TRACE_ID,
-    TRACEPARENT,
-    ask,
-    assert_sent_at_the_end,
-    blocks,
-    free_port,
-    log_call,
-)
+from conftest import EXAMPLES, TRACE_ID, TRACEPARENT, ask, blocks, check_end, free_port, log_call
 from served import serving
 
 if TYPE_CHECKING:
@@ -311,7 +302,7 @@ def test_the_example_streams_an_answer_and_sends_its_call_before_it_ends(
     port = free_port()
     program = start("uvicorn", "app:app", "--port", str(port), folder=EXAMPLES / "fastapi")
 
-    assert_sent_at_the_end(program, port, collector)
+    check_end(program, port, collector)
 
 
 @pytest.mark.parametrize("number", range(len(blocks("asgi"))))

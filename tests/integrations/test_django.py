@@ -23,16 +23,7 @@ from django.urls import path
 from watchllm.integrations import _requests
 from watchllm.integrations.django import WatchLLMMiddleware
 
-from conftest import (
-    EXAMPLES,
-    TRACE_ID,
-    TRACEPARENT,
-    ask,
-    assert_sent_at_the_end,
-    blocks,
-    free_port,
-    log_call,
-)
+from conftest import EXAMPLES, TRACE_ID, TRACEPARENT, ask, blocks, check_end, free_port, log_call
 from served import serving
 
 if TYPE_CHECKING:
@@ -244,7 +235,7 @@ def test_the_example_sends_its_call_before_it_ends(
     port = free_port()
     program = start(*(part.format(port=port) for part in command), folder=EXAMPLES / "django")
 
-    assert_sent_at_the_end(program, port, collector, number)
+    check_end(program, port, collector, number)
 
 
 def test_the_programs_of_the_page_run(

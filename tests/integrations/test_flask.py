@@ -15,16 +15,7 @@ from watchllm.integrations.flask import WatchLLM
 from watchllm.integrations.wsgi import WatchLLMMiddleware
 from werkzeug.serving import make_server
 
-from conftest import (
-    EXAMPLES,
-    TRACE_ID,
-    TRACEPARENT,
-    ask,
-    assert_sent_at_the_end,
-    blocks,
-    free_port,
-    log_call,
-)
+from conftest import EXAMPLES, TRACE_ID, TRACEPARENT, ask, blocks, check_end, free_port, log_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -209,7 +200,7 @@ def test_the_example_sends_its_call_before_its_worker_ends(
     command = ("gunicorn", "--bind", f"127.0.0.1:{port}", *options, "app:app")
     program = start(*command, folder=EXAMPLES / "flask")
 
-    assert_sent_at_the_end(program, port, collector)
+    check_end(program, port, collector)
 
 
 @pytest.mark.parametrize("number", range(len(blocks("flask"))))
