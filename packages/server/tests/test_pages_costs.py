@@ -67,6 +67,20 @@ def test_a_forecast_comes_after_three_days(account: Account) -> None:
     assert "The forecast rests on 7 whole days;" in later.text
 
 
+def test_a_figure_says_more_of_what_it_is(account: Account) -> None:
+    """What is not plain from a figure's name is said by its title."""
+    account.send(prompt_call(timestamp=NOW.isoformat(), model="mine"))
+
+    page = show_page(account, f"/projects/{account.project}/costs")
+
+    titles = [
+        attributes["title"]
+        for tag, attributes in page.tags
+        if tag == "li" and "title" in attributes
+    ]
+    assert "Set a price for their model, or send cost_estimate_usd" in titles
+
+
 def test_unknown_prices_are_named_and_can_be_set(account: Account) -> None:
     """A model without a price is named with a link to the form that sets one, which then counts."""
     account.send(prompt_call(timestamp=NOW.isoformat(), model="mine"))

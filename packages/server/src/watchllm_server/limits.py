@@ -187,12 +187,12 @@ class Limiter:
         seen: set[Counted] = set()
         for limit, counted, count in found:
             more = used.get(limit.unit, 0)
-            before = count.used if counted in seen else count.used + more
+            used_now = count.used if counted in seen else count.used + more
             if counted not in seen:
                 # Two limits, one that warns and one that refuses, are of one count.
                 count.more += more
                 seen.add(counted)
-            if limit.action == "warn" and before >= limit.amount and not count.warned and more:
+            if limit.action == "warn" and used_now >= limit.amount and not count.warned and more:
                 count.warned = True
                 self._reached.append(Reached(limit, counted, count.used))
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PROJECT: Final = "/v1/admin/projects/{project_id}"
 WRONG_BODY: Final = (400, 413, 415)
 TIME: Final = {"type": "string", "format": "date-time"}
-_NO_TIME: Final = {"type": ["string", "null"], "format": "date-time"}
+NO_TIME: Final = {"type": ["string", "null"], "format": "date-time"}
 _COUNT: Final = {"type": ["integer", "null"], "minimum": 0}
 _REDACT: Final = {
     "description": "What is replaced in events before they are stored: on (e-mail addresses and "
@@ -107,8 +107,8 @@ _KEY: Final = {
     "scopes": {"type": "array", "items": {"enum": list(SCOPES)}},
     "rate_limit": _COUNT,
     "created_at": TIME,
-    "last_used_at": _NO_TIME,
-    "revoked_at": _NO_TIME,
+    "last_used_at": NO_TIME,
+    "revoked_at": NO_TIME,
 }
 SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
     "NewProject": object_of(

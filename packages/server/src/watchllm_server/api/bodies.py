@@ -1,4 +1,4 @@
-"""What the routes of administrators share: small JSON bodies, work on threads, and answers."""
+"""What routes that change something share: small JSON bodies, work on threads, and answers."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ async def read_body(request: Request, kind: type[_T]) -> _T:
     """Read a small JSON body. Its type must be said: no form of another site can say it."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise Problem(415, "not_json", "Send a body with Content-Type: application/json.")
+    return await read_json(request, kind)
+
+
+async def read_json(request: Request, kind: type[_T]) -> _T:
+    """Read a small JSON body whose sender has shown a key, which no form of another site has."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
 from starlette.routing import Route
 
+from watchllm_server.api.bodies import json_answer, read_json
 from watchllm_server.cache.calibrate import NEVER
 from watchllm_server.cache.entry import Chosen
 from watchllm_server.cache.judgements import Total
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from watchllm_server.auth import Authenticator
     from watchllm_server.cache.evidence import Group
@@ -28,13 +29,11 @@ if TYPE_CHECKING:
     from watchllm_server.cache.semantic import Semantic
     from watchllm_server.cache.store import CacheStore
 
-_MAX_BODY = 100_000
 _MOST_GROUPS = 20
 _COUNTED = (
     *("hits", "would_be_hits", "candidates", "same", "different", "untold"),
     *("reported_right", "reported_wrong"),
 )
-_T = TypeVar("_T")
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -106,7 +105,7 @@ class CacheApi:
         """Answer how many answers are kept, and what those that were served again have saved."""
         project_id = self._readers.project(request.headers.get("authorization"))
         sums = await _do(self._store.stats, project_id)
-        return _json(
+        return json_answer(
             {
                 "entries": sums.entries,
                 "bytes": sums.bytes,
@@ -121,14 +120,14 @@ class CacheApi:
     async def invalidate(self, request: Request) -> Response:
         """Forget the answers that the body means, and answer how many those were."""
         project_id = self._callers.project(request.headers.get("authorization"))
-        chosen = (await _body(request, Invalidation)).chosen()
+        chosen = (await read_json(request, Invalidation)).chosen()
         count = await _do(self._store.invalidate, project_id, chosen)
-        return _json({"entries_invalidated": count})
+        return json_answer({"entries_invalidated": count})
 
     async def feedback(self, request: Request) -> Response:
         """Take a user's word for a semantic hit: what was wrongly served is forgotten at once."""
         project_id = self._callers.project(request.headers.get("authorization"))
-        said = await _body(request, Feedback)
+        said = await read_json(request, Feedback)
         decision = await self._semantic.judged(project_id, said.event_id, correct=said.correct)
         if not decision:
             message = "No semantic hit of this event, or would-be hit, is known in the project."
@@ -137,7 +136,7 @@ class CacheApi:
         if decision.served and not said.correct:
             wrong = Chosen(event_id=decision.stored_event_id)
             count = await _do(self._store.invalidate, project_id, wrong)
-        return _json({"entries_invalidated": count})
+        return json_answer({"entries_invalidated": count})
 
     async def _matched(self, project_id: str) -> dict[str, Any]:
         """Return what is known of a project's hits by meaning."""
@@ -183,23 +182,5 @@ async def _do(work: Callable[..., Any], *arguments: Any) -> Any:
         raise Problem(503, "cache_unavailable", message, retry_after=5) from error
 
 
-async def _body(request: Request, kind: type[_T]) -> _T:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY:
-            raise Problem(413, "body_too_large", "The body may have 100 kB.")
-    try:
-        return msgspec.json.decode(bytes(body) or b"{}", type=kind)
-    except msgspec.ValidationError as error:
-        raise Problem(400, "invalid_request", f"The body is not as it must be: {error}") from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise Problem(400, "invalid_json", "The body cannot be read as JSON.") from None
-
-
 def _time(seconds: float | None) -> str | None:
     return None if seconds is None else format_time(datetime.fromtimestamp(seconds, UTC))
-
-
-def _json(content: Any) -> Response:
-    return Response(msgspec.json.encode(content), media_type="application/json")

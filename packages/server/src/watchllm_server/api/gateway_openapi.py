@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from watchllm_server.api.admin_openapi import PROJECT, TIME, WRONG_BODY, list_of, object_of
+from watchllm_server.api.admin_openapi import (
+    NO_TIME,
+    PROJECT,
+    TIME,
+    WRONG_BODY,
+    list_of,
+    object_of,
+)
 from watchllm_server.api.described import Operation
 from watchllm_server.api.params import Parameter
 from watchllm_server.cache_settings import MODES
@@ -15,7 +22,6 @@ if TYPE_CHECKING:
 
 _TEXT: Final = {"type": "string"}
 _NO_TEXT: Final = {"type": ["string", "null"]}
-_NO_TIME: Final = {"type": ["string", "null"], "format": "date-time"}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _NUMBER: Final = {"type": "number", "minimum": 0}
 _ANY_NUMBER: Final = {"type": "number"}
@@ -88,12 +94,11 @@ GATEWAY_SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
     "CacheStats": object_of(
         "What the gateway's cache has of the key's project, and what it saved so far.",
         {
-            "entries": {"type": "integer", "minimum": 0},
-            "bytes": {"type": "integer", "minimum": 0},
-            "oldest_at": _NO_TIME,
-            "newest_at": _NO_TIME,
-            "hits": {"type": "integer", "minimum": 0},
-            "saved_usd": {"type": "number", "minimum": 0},
+            **dict.fromkeys(("entries", "bytes"), _COUNT),
+            "oldest_at": NO_TIME,
+            "newest_at": NO_TIME,
+            "hits": _COUNT,
+            "saved_usd": _NUMBER,
             "semantic": {"$ref": "#/components/schemas/SemanticStats"},
         },
     ),
@@ -156,8 +161,8 @@ GATEWAY_SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
             "all": {"type": ["boolean", "null"]},
             "model": _NO_TEXT,
             "namespace": _NO_TEXT,
-            "before": {**_NO_TIME, "description": "Those that were made earlier."},
-            "after": {**_NO_TIME, "description": "Those that were made then or later."},
+            "before": {**NO_TIME, "description": "Those that were made earlier."},
+            "after": {**NO_TIME, "description": "Those that were made then or later."},
             "event_id": {**_NO_TEXT, "description": "That of the call that made the answer."},
         },
         (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -47,7 +48,6 @@ from watchllm_server.query.totals import series, totals, totals_by_group
 from watchllm_server.query.tree import parents_of, tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
     from starlette.requests import Request
@@ -179,7 +179,7 @@ class Api:
         # What can fail fails in the first piece, while there still is a status to say so.
         first = await _ask(next, pieces, b"")
         return StreamingResponse(
-            _after(first, pieces),
+            chain([first], pieces),
             media_type=MEDIA_TYPES[form],
             headers={"Content-Disposition": f'attachment; filename="events.{form}"'},
         )
@@ -245,11 +245,6 @@ async def _small_body(request: Request) -> bytes:
         if len(body) > MAX_BODY:
             raise Problem(413, "body_too_large", "A query may have 1 MB.")
     return bytes(body)
-
-
-def _after(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from pieces
 
 
 def _next(page: Any) -> dict[str, Any]:

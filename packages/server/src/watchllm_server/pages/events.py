@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final, cast, get_args
 
 from starlette.responses import StreamingResponse
@@ -25,7 +26,7 @@ from watchllm_server.query.export import MEDIA_TYPES, ExportFormat, export
 from watchllm_server.query.facets import facets_of_events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from starlette.responses import Response
 
@@ -142,16 +143,11 @@ def export_events(visit: Visit) -> Response:
     # What can fail fails in the first piece, while there still is a page to say so.
     first = next(pieces, b"")
     return StreamingResponse(
-        _after(first, pieces),
+        chain([first], pieces),
         media_type=MEDIA_TYPES[form],
         headers=visit.site.headers(visit.request)
         | {"Content-Disposition": f'attachment; filename="events.{form}"'},
     )
-
-
-def _after(first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from pieces
 
 
 def _where(visit: Visit) -> Filter:

@@ -168,9 +168,9 @@ def series(
         data = [
             Point(
                 EPOCH + bucket * width,
-                _value(metric, _totals(sums.get((_, bucket)), percentiles.get((_, bucket)))),
+                _value(metric, _totals(sums.get(place), percentiles.get(place))),
             )
-            for _, bucket in places
+            for place, bucket in zip(places, buckets, strict=True)
         ]
         total = _totals(whole, whole_percentiles.get((group, 0)))
         found.append(Series(group or None, _value(metric, total), data))
