@@ -13,6 +13,7 @@ from watchllm_server.errors import MetadataError, invalid_query
 from watchllm_server.pages.budgets import CHOICES, budgets, put_limit, remove_limit
 from watchllm_server.pages.charts import Chart, Line, number
 from watchllm_server.pages.site import Page, Visit
+from watchllm_server.query.choices import choices
 from watchllm_server.query.costs import Cost, costs
 from watchllm_server.query.filter import Filter
 from watchllm_server.query.forecast import HISTORY, forecast
@@ -78,6 +79,8 @@ class CostsPage:
     """Of the project's month, whatever narrows the page."""
     unpriced: list[Cost]
     """Models with calls of unknown price, the most such calls first."""
+    values: Mapping[str, list[tuple[str, str]]]
+    """What can be chosen to narrow the page by, as a form has it; none where there is too much."""
     budgets: list[Budget]
     choices: Mapping[str, tuple[str, ...]]
     """What a limit's scope, unit, per and action may be."""
@@ -138,6 +141,9 @@ def _page(visit: Visit) -> CostsPage:
         unpriced=costs(store, where, by="model", only_unpriced=True, limit=_UNPRICED)
         if total.unpriced_calls
         else [],
+        values={
+            name: [(each, each) for each in found] for name, found in choices(store, where).items()
+        },
         budgets=budgets(
             services.metadata.limits.all(visit.project.id),
             services.metadata.limits.uses(visit.project.id),

@@ -14,7 +14,7 @@ from watchllm_server.pages.first_run import start_of
 from watchllm_server.pages.overview_parts import OVERVIEW, chosen_top
 from watchllm_server.pages.site import Page, Visit
 from watchllm_server.query.cached import cache_compared
-from watchllm_server.query.costs import costs
+from watchllm_server.query.choices import choices
 from watchllm_server.query.events import page_of_events
 from watchllm_server.query.filter import Filter
 from watchllm_server.query.totals import compared
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from watchllm_server.pages.first_run import Start
     from watchllm_server.query.cached import CacheTotals
     from watchllm_server.query.totals import Totals
-    from watchllm_server.store.base import EventStore
 
 
 _AT_ONCE: Final = 3
@@ -70,7 +69,7 @@ def overview(visit: Visit) -> Response:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         comparison = pool.submit(compared, store, where, before, width=width)
         caches = pool.submit(cache_compared, store, where, before)
-        environments = pool.submit(_environments, store, where)
+        known = pool.submit(choices, store, where)
     found = comparison.result()
     now, newest = found.now, None
     if not now.events:
@@ -79,7 +78,7 @@ def overview(visit: Visit) -> Response:
     context = OverviewPage(
         tiles=_tiles(now, found.before, *caches.result()),
         charts=_charts(found.steps, width) if now.events else [],
-        environments=environments.result(),
+        environments=[(name, name) for name in sorted(known.result()["env"])],
         is_empty=not now.events,
         newest=newest,
         start=start_of(visit) if not now.events and newest is None else None,
@@ -167,12 +166,6 @@ def _charts(found: list[tuple[datetime, Totals]], width: timedelta) -> list[Char
             "stacked",
         ),
     ]
-
-
-def _environments(store: EventStore, where: Filter) -> list[tuple[str, str]]:
-    whole = Filter(where.project_id, date_from=where.date_from, date_to=where.date_to)
-    names = sorted({cost.one for cost in costs(store, whole, by="env") if cost.one})
-    return [(name, name) for name in names]
 
 
 PAGES: Final = (
