@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -62,15 +63,14 @@ def releases(visit: Visit) -> Response:
 
 def _compare(visit: Visit, now: Profile, before: Profile) -> Comparison:
     where = visit.state.filter(visit.project.id)
-    kinds = [
-        {
-            each.fingerprint: each
-            for each in error_groups(
-                visit.services.store, replace(where, release=release.name), limit=_ERRORS
-            )
-        }
-        for release in (now, before)
-    ]
+
+    def kinds_of(release: Profile) -> dict[str, ErrorGroup]:
+        narrowed = replace(where, release=release.name)
+        found = error_groups(visit.services.store, narrowed, limit=_ERRORS)
+        return {each.fingerprint: each for each in found}
+
+    with ThreadPoolExecutor(2) as pool:
+        kinds = list(pool.map(kinds_of, (now, before)))
 
     def only(one: int, other: int, release: str) -> list[tuple[ErrorGroup, str]]:
         return [
