@@ -187,6 +187,9 @@ def test_numbers_are_shown_with_the_digits_that_matter() -> None:
         "0 ms", "0.25 ms", "12 ms", "1000 ms", "1.0 min", "2.0 h",
     ]  # fmt: skip
     assert {show.cost(None), show.milliseconds(None), show.count(None)} == {"unknown"}
+    assert [show.counted(number, "event") for number in (0, 1, 2_000)] == [
+        "0 events", "1 event", "2,000 events",
+    ]  # fmt: skip
 
 
 def test_every_page_has_a_key_and_a_place_of_its_own() -> None:

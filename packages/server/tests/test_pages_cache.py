@@ -112,7 +112,7 @@ def test_kept_answers_are_listed(account: Account, kept: CacheStore) -> None:
 
     page = show_page(account, f"/projects/{account.project}/cache")
 
-    assert "1 answers in" in page.text
+    assert "1 answer in" in page.text
     assert "ours" in page.text
     assert "theirs" not in page.text
 
@@ -139,7 +139,7 @@ def test_answers_are_forgotten_by_the_form(
         **{"do": "invalidate", "model": "", **fields},
     )
 
-    assert f"{3 - left} answers were forgotten" in answer.text
+    assert f"Forgotten: {3 - left} answer" in answer.text
     assert kept.stats(account.project).entries == left
 
 

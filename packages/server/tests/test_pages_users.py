@@ -81,7 +81,7 @@ def test_a_user_is_erased_when_the_id_is_typed_again(account: Account, user: str
     answer = submit(account.client, address, again=user)
 
     assert "Erase this user" in before.text
-    assert "1 events of this user were erased" in answer.text
+    assert "Of this user 1 event was erased" in answer.text
     assert "The newest runs" not in answer.text
     assert account.ids() == ["his"]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 from watchllm_server.cache.entry import Chosen
 from watchllm_server.errors import Problem, invalid_query
 from watchllm_server.events import parse_timestamp
+from watchllm_server.pages import format as show
 from watchllm_server.pages.cache_evidence import evidence_of, take_feedback
 from watchllm_server.pages.charts import Chart, Line, number
 from watchllm_server.pages.site import Page, Visit
@@ -114,7 +115,9 @@ def _invalidate(visit: Visit) -> str:
         message = "Nothing was forgotten: say which answers are meant, or that all of them are."
         raise Problem(400, "invalid_request", message)
     count = kept.invalidate(visit.project.id, chosen)
-    return f"{count:,} answers were forgotten. None of them is given out any more."
+    return (
+        f"Forgotten: {show.counted(count, 'answer')}. Nobody is given what was kept here any more."
+    )
 
 
 def _cache(visit: Visit, notice: str = "") -> Response:

@@ -54,6 +54,11 @@ def count(value: int | None) -> str:
     return "unknown" if value is None else f"{value:,}"
 
 
+def counted(value: int, thing: str) -> str:
+    """Return how many there are of a thing, which takes an `s` for all numbers but one."""
+    return f"{value:,} {thing if value == 1 else f'{thing}s'}"
+
+
 def moment(value: datetime) -> str:
     """Return a time in UTC to the second."""
     return f"{value:%Y-%m-%d %H:%M:%S} UTC"
@@ -120,6 +125,7 @@ FILTERS: Final = {
     "cost": cost,
     "milliseconds": milliseconds,
     "count": count,
+    "counted": counted,
     "dollars": dollars,
     "moment": moment,
     "percent": percent,

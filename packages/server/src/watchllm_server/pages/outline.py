@@ -141,9 +141,9 @@ def _row(
 
 
 def _below(total: _Sum) -> str:
-    parts = [f"{total.events:,} events"]
+    parts = [show.counted(total.events, "event")]
     if total.tokens:
-        parts.append(f"{total.tokens:,} tokens")
+        parts.append(show.counted(total.tokens, "token"))
     if total.cost is not None:
         parts.append(show.cost(total.cost))
     return ", ".join(parts)
