@@ -77,6 +77,12 @@ def test_once_shows_the_table_and_exits_0(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def read(address: str) -> str:
+    """Return the text at an address."""
+    with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310 - loopback
+        return str(answer.read().decode())
+
+
 def test_it_serves_the_page_until_ctrl_c(tmp_path: Path) -> None:
     """After the table an overview with a story is there; Ctrl-C ends the server and exits 0."""
     with subprocess.Popen(
@@ -88,8 +94,7 @@ def test_it_serves_the_page_until_ctrl_c(tmp_path: Path) -> None:
         try:
             assert demo.stdout is not None
             address = next(line.strip() for line in demo.stdout if "/overview" in line)
-            with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310 - loopback
-                page = answer.read().decode()
+            pages = [read(address), read(address.replace("/overview", "/overview/top"))]
             demo.send_signal(signal.SIGINT)
             rest = demo.stdout.read()
             exit_code = demo.wait(30)
@@ -97,8 +102,8 @@ def test_it_serves_the_page_until_ctrl_c(tmp_path: Path) -> None:
             demo.kill()
 
     assert exit_code == 0
-    assert "Saved by cache" in page
-    assert "gpt-4o-mini" in page
+    assert "Saved by cache" in pages[0]
+    assert "gpt-4o-mini" in pages[1]
     assert "/projects/demo/runs" in rest
     assert "/projects/demo-gateway/runs" in rest
     assert "Ctrl-C" in rest
