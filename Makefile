@@ -2,8 +2,9 @@
 BOOT := .venv/boot
 NOX  := $(BOOT)/bin/nox --non-interactive
 LLM  ?= auto
-# Each of these keeps one core busy; the server's tests keep two, and lint and types make the wheels.
-ABREAST := sdk-3.8 sdk-3.9 sdk-3.10 sdk-3.11 sdk-3.12 sdk-3.13 lowest e2e otlp clients instrument integrations browser docs
+# Two at a time, the longest first: while one waits for other processes the other has both cores.
+# Lint and types come before them, for they make the wheels.
+ABREAST := server-3.11 sdk-3.8 sdk-3.9 sdk-3.10 sdk-3.11 sdk-3.12 sdk-3.13 lowest instrument server-3.13 integrations browser e2e clients otlp docs
 
 .DEFAULT_GOAL := help
 .PHONY: $(ABREAST) help demo test check matrix matrix-clients real-llm bench bench-peers docs serve format lock clean
@@ -15,7 +16,7 @@ demo: $(BOOT)/ready  ## Log real LLM calls and look at them (ONCE=1 exits after 
 	@$(NOX) --no-error-on-missing-interpreters -s demo -- $(if $(ONCE),--once) --llm $(LLM)
 
 test: $(BOOT)/ready  ## Everything that CI checks: lint, types, both packages on every Python, end to end, docs
-	$(NOX) -s lint types server
+	$(NOX) -s lint types
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(ABREAST)
 	$(NOX) -s coverage
 
