@@ -7,17 +7,14 @@ installed, it then says when the largest part of some pages is painted there, wi
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import tempfile
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from measured import PROJECT, Measured, measured_on, running
-from query import Client, measure, settle, show
+from query import Client, filled, measure, options, show
 from rich.console import Console
-from stored import Events, fill
+from stored import Events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +65,7 @@ def paint(server: Measured, console: Console) -> None:
     """Print when pages are painted in a headless Chromium."""
     chromium = shutil.which("chromium")
     try:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - optional
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - all else goes without it
     except ImportError:
         chromium = None
     if chromium is None:
@@ -90,29 +87,16 @@ def paint(server: Measured, console: Console) -> None:
 
 def main() -> None:
     """Fill, serve, load, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=1_000_000, help="how many")
-    parser.add_argument("--characters", type=int, default=450, help="of prompt and response")
-    parser.add_argument("--repeat", type=int, default=20, help="how often each page is loaded")
-    parser.add_argument("--data-dir", type=Path, help="keep the events here, and use them again")
-    chosen = parser.parse_args()
+    chosen = options(__doc__, 20).parse_args()
     console = Console()
     events = Events(chosen.events, chosen.characters)
-    directory = chosen.data_dir or Path(tempfile.mkdtemp(prefix="watchllm-bench-"))
-    try:
-        if not (directory / "events").is_dir():
-            fill(directory, events)
-            settle(directory, events.count, console)
-        with running(directory) as server:
-            client = Client(server.port)
-            found = measure(pages(client), chosen.repeat, server)
-            client.close()
-            show(found, None, f"Pages at {events.count:,} events", console)
-            paint(server, console)
-        console.print(measured_on("watchllm-server", "chdb"))
-    finally:
-        if chosen.data_dir is None:
-            shutil.rmtree(directory)
+    with filled(events, chosen.data_dir, console) as directory, running(directory) as server:
+        client = Client(server.port)
+        found = measure(pages(client), chosen.repeat, server)
+        client.close()
+        show(found, None, f"Pages at {events.count:,} events", console)
+        paint(server, console)
+    console.print(measured_on("watchllm-server", "chdb"))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import random
 import shutil
 import tempfile
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from rich.table import Table
 from stored import MODELS, PER_RUN, Events, copy, event_id, fill, rare_word, run_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class Client:
@@ -194,24 +195,40 @@ def measure_export(server: Measured, events: Events, console: Console) -> None:
         console.print(f", at most {most:.0f} MB of memory more")
 
 
-def main() -> None:
-    """Fill, serve, ask, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def options(description: str | None, repeat: int) -> argparse.ArgumentParser:
+    """Return a parser of what is stored, and of how often each thing is measured."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--events", type=int, default=1_000_000, help="how many")
     parser.add_argument("--characters", type=int, default=450, help="of prompt and response")
-    parser.add_argument("--repeat", type=int, default=30, help="how often each question is asked")
+    parser.add_argument("--repeat", type=int, default=repeat, help="how often each is measured")
     parser.add_argument("--data-dir", type=Path, help="keep the events here, and use them again")
+    return parser
+
+
+@contextmanager
+def filled(events: Events, kept: Path | None, console: Console) -> Iterator[Path]:
+    """Hand out a data directory with the events in it; it goes afterwards if it is not `kept`."""
+    directory = kept or Path(tempfile.mkdtemp(prefix="watchllm-bench-"))
+    try:
+        if not (directory / "events").is_dir():
+            fill(directory, events)
+            settle(directory, events.count, console)
+        yield directory
+    finally:
+        if kept is None:
+            shutil.rmtree(directory)
+
+
+def main() -> None:
+    """Fill, serve, ask, and print the table."""
+    parser = options(__doc__, 30)
     parser.add_argument(
         "--copies", type=int, default=1, help="ask again with so many copies of each event stored"
     )
     chosen = parser.parse_args()
     console = Console()
     events = Events(chosen.events, chosen.characters)
-    directory = chosen.data_dir or Path(tempfile.mkdtemp(prefix="watchllm-bench-"))
-    try:
-        if not (directory / "events").is_dir():
-            fill(directory, events)
-            settle(directory, events.count, console)
+    with filled(events, chosen.data_dir, console) as directory:
         found = serve_and_ask(directory, events, chosen, console, export=True)
         show(found, None, f"Questions over HTTP at {events.count:,} events", console)
         if chosen.copies > 1:
@@ -220,10 +237,7 @@ def main() -> None:
             settle(directory, stored, console)
             more = serve_and_ask(directory, events, chosen, console, export=False)
             show(more, found, f"Questions over HTTP at {stored:,} events", console)
-        console.print(measured_on("watchllm-server", "chdb"))
-    finally:
-        if chosen.data_dir is None:
-            shutil.rmtree(directory)
+    console.print(measured_on("watchllm-server", "chdb"))
 
 
 if __name__ == "__main__":

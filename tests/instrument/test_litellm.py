@@ -162,8 +162,15 @@ class Turned:
         self._stream.close()
 
 
-@pytest.mark.parametrize("how", ["closed", "left", "finished", "unread"])
-@pytest.mark.parametrize("is_async", [False, True])
+# An ordinary stream can be closed in newer versions of LiteLLM alone.
+WAYS = [
+    *((True, how) for how in ("closed", "left", "finished", "unread")),
+    *((False, how) for how in ("left", "finished", "unread")),
+    *([(False, "closed")] if hasattr(litellm.CustomStreamWrapper, "close") else []),
+]
+
+
+@pytest.mark.parametrize(("is_async", "how"), WAYS)
 @pytest.mark.parametrize(
     ("model", "instrumented"),
     [("openai/gpt-4o", False), ("openai/gpt-4o", True), ("anthropic/claude-sonnet-5", False)],
@@ -177,8 +184,6 @@ def test_a_stream_that_the_app_leaves_is_logged_once(
     watchllm_events: Any,
 ) -> None:
     """The event has what was read, and how the stream was left, whoever has logged it."""
-    if how == "closed" and not (is_async or hasattr(litellm.CustomStreamWrapper, "close")):
-        pytest.skip("in this version of LiteLLM an ordinary stream cannot be closed")
     asked = at(endpoint, model, stream=True)
     seen: list[str] = []
 

@@ -196,7 +196,7 @@ def test_a_client_that_leaves_an_answer_is_no_fault(
         while True:
             writer.write(chunk(b"x" * 1_000))
             await writer.drain()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a turn for the others: drain() takes none while there is room
 
     upstream.script = script
 

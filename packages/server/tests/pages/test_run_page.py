@@ -257,7 +257,7 @@ def test_pages_that_are_left_at_once_take_no_place(account: Account) -> None:
 
     async def send(message: Message) -> None:
         statuses.append(message.get("status"))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn for who reads that the client has left, as of a real server
 
     portal = account.client.portal
     assert portal is not None
