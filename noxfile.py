@@ -182,19 +182,14 @@ LONG_TESTS = [
         *("test_pages_users.py", "test_serve*.py", "test_store_deletion.py"),
     )
 ]
-ERASURES = "tests/test_store_deletion.py"
 
 
 @nox.session(python=SERVER_PYTHONS)
 def server(session: nox.Session) -> None:
     """Test the server's wheel on one Python; on the first of them with what takes minutes."""
     install(session, "-r", str(SERVER / "requirements-test.lock"), wheel(SDK), wheel(SERVER))
-    if session.python != SERVER_PYTHONS[0]:
-        tests(session, SERVER, "-n", "2", *LONG_TESTS)
-        return
-    # An erasure rewrites parts: it takes minutes in a store with all that other tests have left.
-    tests(session, SERVER, "-n", "2", f"--ignore={ERASURES}")
-    tests(session, SERVER, ERASURES)
+    apart = LONG_TESTS if session.python != SERVER_PYTHONS[0] else ()
+    tests(session, SERVER, "-n", "2", *apart)
 
 
 @nox.session(python="3.11")

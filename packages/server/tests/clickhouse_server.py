@@ -37,8 +37,8 @@ _UNKNOWN_TABLE = "60"
 
 
 def connect(directory: str) -> Any:
-    """Return a connection to the engine over a directory."""
-    return chdb.connect(directory)  # type: ignore[no-untyped-call]  # the engine has no types
+    """Return a connection to the engine over a directory, with as many threads as a server has."""
+    return chdb.connect(f"{directory}?background_pool_size=16")  # type: ignore[no-untyped-call]  # the engine has no types
 
 
 class Engine:

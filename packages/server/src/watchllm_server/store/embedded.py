@@ -48,6 +48,12 @@ _CACHES = {
     "text_index_tokens_cache_size": 16_000_000,
     "query_condition_cache_size": 8_000_000,
 }
+# After each piece of work that it hands to its few threads the engine sleeps, by default up to a
+# second at random. An erasure is a piece of work a part, whether or not it concerns the part.
+_BACKGROUND = {
+    "background_processing_pool_thread_sleep_seconds_if_nothing_to_do": 0.02,
+    "background_processing_pool_task_sleep_seconds_when_no_work_random_part": 0,
+}
 _FORMAT = "JSONCompactEachRow"
 _OUTPUT_SETTINGS = (
     "SET output_format_json_quote_decimals = 1, output_format_json_quote_64bit_integers = 0, "
@@ -71,7 +77,7 @@ class EmbeddedStore:
         self._engine = _load_engine()
         self._directory = directory
         # The engine compares spellings of a path literally.
-        settings = {"max_server_memory_usage": memory_bytes, **_CACHES}
+        settings = {"max_server_memory_usage": memory_bytes, **_CACHES, **_BACKGROUND}
         given = "&".join(f"{name}={value}" for name, value in settings.items())
         self._address = f"{os.path.realpath(directory)}?{given}"
         self._local = threading.local()
