@@ -163,17 +163,29 @@ def test_nothing_is_required_when_disabled() -> None:
         ("WATCHLLM_SAMPLE_RATE", "7"),
         ("WATCHLLM_BATCH_SIZE", "ten"),
         ("WATCHLLM_REDACT_PII", "perhaps"),
-        ("WATCHLLM_BASE_URL", "nowhere"),
     ],
 )
 def test_a_wrong_variable_is_warned_of_and_the_default_used(variable: str, value: str) -> None:
-    """The environment never breaks an app: a bad value is ignored and named in a warning."""
+    """A bad value is ignored and named in a warning, where its default does no harm."""
     found, warnings = load(REQUIRED, {variable: value})
     default = {setting.env: setting.default for setting in SETTINGS}[variable]
 
     assert getattr(found, variable[len("WATCHLLM_") :].lower()) == default
     assert len(warnings) == 1
     assert f"{variable}={value!r} is ignored" in warnings[0]
+
+
+def test_a_wrong_address_in_the_environment_sends_nothing_elsewhere() -> None:
+    """An app that has an address of its own never sends to the default's; off, it needs none."""
+    wrong = {"WATCHLLM_BASE_URL": "127.0.0.1:8787/v1"}
+
+    message = complaint(REQUIRED, wrong)
+    given, _ = load({**REQUIRED, "base_url": "http://host/v1"}, wrong)
+    off, _ = load({}, {**wrong, "WATCHLLM_ENABLED": "0"})
+
+    assert "WATCHLLM_BASE_URL='127.0.0.1:8787/v1': an address such as" in message
+    assert given.base_url == "http://host/v1"
+    assert not off.enabled
 
 
 def test_a_wrong_key_in_the_environment_is_not_shown_and_then_missing() -> None:

@@ -348,9 +348,9 @@ class WatchLLMClient:
     def close(self, timeout: float = 2.0) -> bool:
         """Send all events and end the client; return True if the server answered for each.
 
-        Blocks at most `timeout` seconds; what could not be sent then is dropped and counted. What
-        is logged later is dropped too. Closing again does nothing. An app that ends without it
-        gets the same at exit.
+        Blocks at most `timeout` seconds. What could not be sent then waits on the disk for the next
+        process of the project; in memory it is dropped and counted, and so is what is logged later.
+        Closing again does nothing. An app that ends without it gets the same at exit.
         """
         return self._delivery.close(timeout)
 

@@ -26,10 +26,11 @@ class Setting:
     """One setting: its name, default, help, and the check that returns the value to use.
 
     `check` raises ValueError with what is allowed. `parse` makes a value from an environment
-    variable's text.
+    variable's text. A variable that cannot be used is ignored with a warning, but is an error where
+    the setting is `strict`.
     """
 
-    __slots__ = ("check", "default", "help", "name", "parse", "required")
+    __slots__ = ("check", "default", "help", "name", "parse", "required", "strict")
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class Setting:
         parse: Callable[[str], Any] = str,
         *,
         required: bool = False,
+        strict: bool = False,
     ) -> None:
         self.name = name
         self.default = default
@@ -47,6 +49,7 @@ class Setting:
         self.check = check
         self.parse = parse
         self.required = required
+        self.strict = strict
 
     @property
     def env(self) -> str:
@@ -185,6 +188,7 @@ SETTINGS = (
         "https://proxy.watchllm.dev/v1",
         "The address of the collector. An address without a path gets /v1.",
         _url,
+        strict=True,  # the default would have prompts and key sent to another collector
     ),
     Setting(
         "environment",
@@ -294,10 +298,12 @@ def load(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Config
     """Return the settings, and a warning for each environment variable that cannot be used.
 
     An option that is not None wins over WATCHLLM_<NAME>, which wins over the default. Raises
-    ConfigurationError with all that is wrong with the options or missing.
+    ConfigurationError with all that is wrong with the options or missing, and unless logging is off
+    with an address in the environment that cannot be used.
     """
     values: dict[str, Any] = {}
     problems: list[str] = []
+    unusable: list[str] = []
     warnings: list[str] = []
     for setting in SETTINGS:
         given = options.get(setting.name)
@@ -312,13 +318,17 @@ def load(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Config
             try:
                 values[setting.name] = setting.check(setting.parse(from_env))
             except ValueError as allowed:
-                shown = _shown(setting.name, from_env)
+                said = f"{setting.env}={_shown(setting.name, from_env)}"
                 instead = "nothing" if setting.default is None else repr(setting.default)
-                warnings.append(f"{setting.env}={shown} is ignored: {allowed}. Used: {instead}.")
+                ignored = f"{said} is ignored: {allowed}. Used: {instead}."
+                kind = unusable if setting.strict else warnings
+                kind.append(f"{said}: {allowed}" if setting.strict else ignored)
     for setting in SETTINGS:
         missing = values[setting.name] is None and options.get(setting.name) is None
         if setting.required and values["enabled"] and missing:
             problems.append(f"{setting.name} is missing: pass it or set {setting.env}")
+    if values["enabled"]:
+        problems += unusable
     if problems:
         raise ConfigurationError("\n".join(["WatchLLM cannot start:", *problems]))
     return Config(values), warnings
