@@ -85,6 +85,22 @@ def test_csv_holds_a_row_an_event(filled: Account) -> None:
     assert (rows[1]["cost_usd"], rows[0]["latency_ms"], rows[0]["model"]) == ("", "", "")
 
 
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1"]
+)
+def test_no_text_of_a_csv_is_a_formula(account: Account, text: str) -> None:
+    """What a spreadsheet would run has an apostrophe before it; other formats have it as it is."""
+    account.send(prompt_call(event_id="a", user_id=text, prompt=text, response=f"it is {text}"))
+
+    [row] = csv.DictReader(io.StringIO(exported(account, format="csv").decode(), newline=""))
+    [line] = lines(account)
+    table = pq.read_table(io.BytesIO(exported(account, format="parquet")))
+
+    assert (row["user_id"], row["prompt"]) == (f"'{text}", f"'{text}")
+    assert row["response"] == f"it is {text}"
+    assert (line["prompt"], table.column("prompt").to_pylist()) == (text, [text])
+
+
 def test_parquet_holds_typed_columns(filled: Account) -> None:
     """A Parquet file has times, numbers, decimals and lists as such, and null for unknown."""
     table = pq.read_table(io.BytesIO(exported(filled, format="parquet")))

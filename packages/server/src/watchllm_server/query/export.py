@@ -29,6 +29,9 @@ COLUMNS: Final = (
     "release", "model", "status", "latency_ms", "tokens_input", "tokens_output", "cost_usd",
     "prompt", "response", "attributes",
 )  # fmt: skip
+# What a spreadsheet takes for the beginning of a formula, or cuts off before one (OWASP, CSV
+# injection): whoever writes a prompt must not have code run where an export is opened.
+_FORMULA = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are full-width
 _encode = msgspec.json.encode
 
 
@@ -70,7 +73,10 @@ def _values(event: Event, columns: Sequence[str]) -> dict[str, Any]:
 
 
 def _csv(chunks: Iterator[list[Event]], columns: Sequence[str]) -> Iterator[bytes]:
-    """Write a header and a row an event, lists and other fields as JSON, what is unknown empty."""
+    """Write a header and a row an event, lists and other fields as JSON, what is unknown empty.
+
+    A text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
     yield _csv_rows([columns])
     for events in chunks:
         yield _csv_rows(_texts(event, columns) for event in events)
@@ -88,7 +94,11 @@ def _texts(event: Event, columns: Sequence[str]) -> list[Any]:
     row["timestamp"] = format_time(event.ts)
     row["tags"] = _encode(event.tags).decode()
     row["cost_usd"] = "" if event.cost_usd is None else f"{event.cost_usd:f}"
-    return [row[name] for name in columns]
+    return [_cell(row[name]) for name in columns]
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
 
 
 def _row(event: Event) -> dict[str, Any]:
