@@ -201,6 +201,18 @@ def test_losses_are_counted_by_reason(account: Account, metadata: Metadata) -> N
     assert metadata.losses(account.project) == {"encoding": 1, "spool_full": 5}
 
 
+def test_no_word_of_a_report_of_losses_is_logged(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says whose sender lost how many; the reasons are the sender's words."""
+    with caplog.at_level("WARNING"):
+        account.post(PATH, batch(prompt_call(), losses={"ada@example.com": 3, "spool_full": 4}))
+
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"A sender of project {account.project} lost 7 events")
+    assert "ada" not in line
+
+
 def test_a_server_without_room_says_when_to_come_back() -> None:
     """A body beyond the memory for all is 429 with Retry-After, and the room comes back."""
     budget = Budget(10_000_000)

@@ -115,7 +115,13 @@ class BatchIngest:
                 await self._commit.add(batch.rows, len(body), redaction)
         if batch.losses:
             await run_in_threadpool(self._losses.add_losses, project_id, batch.losses)
-            _log.warning("A sender of project %s lost events: %s", project_id, batch.losses)
+            # The reasons are the sender's words, which belong into no log.
+            lost = sum(batch.losses.values())
+            _log.warning(
+                "A sender of project %s lost %d events: see watchllm doctor --server",
+                project_id,
+                lost,
+            )
         if self._counts:
             self._counts.batch(len(batch.rows), [error["code"] for error in batch.errors])
         answer = {
