@@ -46,7 +46,7 @@ class Control:
             with opener.open(request, timeout=timeout) as answer:
                 return json.loads(answer.read())
         except urllib.error.HTTPError as error:
-            raise ControlError(_message(error)) from None
+            raise ControlError(_message(error), error.code) from None
         except (OSError, ValueError) as error:
             raise ControlError(f"The server at {self.address} does not answer: {error}.") from None
 

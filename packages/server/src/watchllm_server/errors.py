@@ -8,6 +8,7 @@ WatchLLMServerError
 ├── ControlError              the running server cannot be asked, or says no
 ├── SealError                 encrypted bytes do not open with the server's key
 ├── ModelError                a model of the semantic cache cannot be had or used
+│   └── NoModelError          nobody has fetched one
 ├── TransferError             an export or import cannot go on: one sentence, exit code 2
 ├── StoreError                the store did not do what was asked
 │   └── StoreUnavailableError  it cannot do anything now
@@ -58,8 +59,19 @@ class ModelError(WatchLLMServerError):
     """Say in one sentence why a model cannot be had, or used."""
 
 
+class NoModelError(ModelError):
+    """Say in one sentence where no model is: nobody has fetched one."""
+
+
 class ControlError(WatchLLMServerError):
-    """Say in one sentence why a running server did not do what a command asked."""
+    """Say in one sentence why a running server did not do what a command asked.
+
+    `status` is that of its answer, None where it gave none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class StoreError(WatchLLMServerError):

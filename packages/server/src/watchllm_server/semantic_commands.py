@@ -29,6 +29,7 @@ cache = typer.Typer(no_args_is_help=True, help=COMMANDS["cache"])
 _STEPS = tuple(0.80 + n / 100 for n in range(20))
 _WIDTH = 40
 _SHOWN = 70
+_UNKNOWN = 404
 _Model = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="The model's folder. Default: that of the data directory."),
@@ -162,7 +163,9 @@ def explain(
         path = f"/v1/admin/projects/{project}/cache/decisions/{quote(event_id, safe='')}"
         try:
             decided = running.ask("GET", path)
-        except ControlError:
+        except ControlError as error:
+            if error.status != _UNKNOWN:
+                raise
             continue
         _explain(project, decided)
         return

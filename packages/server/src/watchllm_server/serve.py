@@ -181,7 +181,8 @@ def _open_semantic(
         raise StartError(f"The cache in {folder} cannot be used: {error}.") from None
     load = partial(local.load, directory / local.FOLDER, embedder, shared)
     used = None if named == "none" else load
-    return Semantic(used, questions, decided, clock, reviewer=reviewer)
+    wanted = settings.cache_semantic.mode == "serve"
+    return Semantic(used, questions, decided, clock, reviewer=reviewer, wanted=wanted)
 
 
 def _open_cache(

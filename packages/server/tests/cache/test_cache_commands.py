@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from watchllm_server import control
 from watchllm_server.cache.evaluate import Decision, Judged, Pair, read_pairs, served, threshold_for
 from watchllm_server.commands import run
 from watchllm_server.errors import StartError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 PAIRS = st.lists(st.builds(Judged, st.booleans(), st.floats(0, 1)), max_size=60)
@@ -107,3 +113,45 @@ def test_a_chosen_threshold_keeps_its_rate_where_it_was_chosen(
     found = served(judged, threshold_for(judged, rate))
 
     assert found.wrong.share <= rate + 1e-12
+
+
+@contextmanager
+def server_whose_decisions_fail(directory: Path, status: int) -> Iterator[None]:
+    """Run an admin API with one project, that answers a question for a decision with an error."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            fails = "/decisions/" in self.path
+            body = (
+                {"error": {"message": "It is on fire."}} if fails else {"projects": [{"id": "p"}]}
+            )
+            self.send_response(status if fails else 200)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with control.announced(directory, f"http://127.0.0.1:{server.server_port}"):
+                yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(404, "is not known how it was matched"), (503, "It is on fire.")]
+)
+def test_a_server_that_cannot_say_is_not_one_that_does_not_know(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], status: int, said: str
+) -> None:
+    """`cache explain` repeats what the server says is wrong, and takes 404 alone for unknown."""
+    with server_whose_decisions_fail(tmp_path, status):
+        code = run(["cache", "explain", "an-event", "--data-dir", str(tmp_path)])
+
+    assert code == 2
+    assert said in capsys.readouterr().err

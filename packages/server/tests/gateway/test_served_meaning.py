@@ -170,3 +170,18 @@ def test_without_a_model_the_server_says_so_once_and_serves(
     assert caches == ["MISS", "HIT", "MISS"]
     assert said.count("Questions are not compared by their meaning now") == 1
     assert "is damaged: run watchllm models fetch" in said
+
+
+@pytest.mark.parametrize(("mode", "lines"), [("shadow", 0), ("serve", 1)])
+def test_a_model_that_nobody_fetched_is_a_warning_where_answers_need_it(
+    tmp_path: Path, serve: Callable[..., Server], mode: str, lines: int
+) -> None:
+    """A fresh server only measures, and is silent; one that is to serve says it once."""
+    server = serve(tmp_path, WATCHLLM_CACHE_SEMANTIC=mode)
+    asking = Asking(server)
+
+    until(lambda: asking.stats()["status"] == "missing")
+    server.process.send_signal(signal.SIGTERM)
+    _, said = server.process.communicate(timeout=LONGEST)
+
+    assert said.count("holds no model: run watchllm models fetch") == said.count("\n") == lines

@@ -106,7 +106,7 @@ GATEWAY_SCHEMAS: Final[Mapping[str, dict[str, Any]]] = {
         "What is known of hits by meaning: of `candidates` near enough to be measured, those that "
         "were served (`hits`), and those that would have been (`would_be_hits`).",
         {
-            "status": {"enum": ["off", "loading", "on", "failed"]},
+            "status": {"enum": ["off", "loading", "on", "failed", "missing"]},
             "mode": {"enum": list(MODES)},
             "max_error_rate": _SHARE,
             **dict.fromkeys(("hits", "would_be_hits", "candidates"), _COUNT),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from watchllm_server.errors import ModelError
+from watchllm_server.errors import ModelError, NoModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +129,12 @@ def load_tokenizer(path: Path) -> Any:
 
 
 def check(folder: Path) -> None:
-    """Compare the files of a folder with the sums in it. Raises ModelError where they differ."""
+    """Compare the files of a folder with the sums in it.
+
+    Raises ModelError where they differ, NoModelError where there is no such folder.
+    """
+    if not folder.exists():
+        raise NoModelError(f"{folder} holds no model: run watchllm models fetch")
     try:
         lines = (folder / SUMS).read_text().splitlines()
         for line in lines:

@@ -16,7 +16,7 @@ from watchllm_server.cache.entry import Chosen
 from watchllm_server.cache.evidence import Evidence
 from watchllm_server.cache.judgements import Judged
 from watchllm_server.cache.questions import Row
-from watchllm_server.errors import ModelError, StoreError
+from watchllm_server.errors import ModelError, NoModelError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +41,7 @@ _READ: Final = 4_096
 _MOST_WAITING: Final = 32
 # Questions that are kept between two looks for those that have expired.
 _TIDIED: Final = 500
-OFF, LOADING, ON, FAILED = "off", "loading", "on", "failed"
+OFF, LOADING, ON, FAILED, MISSING = "off", "loading", "on", "failed", "missing"
 
 
 class Judge(Protocol):
@@ -122,7 +122,8 @@ class Semantic:
     `load` brings the models, once something is to be looked up; until then, and where it raises
     ModelError, nothing is found. No fault of a model or a disk fails a request: nothing is found,
     and the first fault is logged. Disk, index and evidence are used on one thread, one at a time.
-    Without a `load` nothing is ever found. `reviewer` has a second opinion on doubtful hits.
+    Without a `load` nothing is ever found. `reviewer` has a second opinion on doubtful hits. That
+    nobody has fetched a model is a warning only where one is `wanted`.
     """
 
     def __init__(
@@ -133,8 +134,10 @@ class Semantic:
         clock: Clock,
         *,
         reviewer: Reviewer | None = None,
+        wanted: bool = True,
     ) -> None:
         self._reviewer = reviewer
+        self._wanted = wanted
         self._load = load
         self._questions = questions
         self._judgements = decided
@@ -148,7 +151,7 @@ class Semantic:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="semantic")
         self._complained = False
         self.status = OFF
-        """off, loading, on or failed."""
+        """off, loading, on, failed, or missing where nobody has fetched a model."""
 
     def begin(self) -> None:
         """Load the models and what is on disk, unless that has been begun; return at once."""
@@ -381,7 +384,7 @@ class Semantic:
                 vector = np.frombuffer(row.vector, np.float16).astype(np.float32)
                 self._questions.remove(models.index.add(row.scope, row.key, vector))
         except (ModelError, ImportError, sqlite3.Error) as error:
-            self.status = FAILED
+            self.status = MISSING if isinstance(error, NoModelError) else FAILED
             self._complain(error)
             return
         self._models = models
@@ -472,4 +475,6 @@ class Semantic:
     def _complain(self, error: Exception) -> None:
         if not self._complained:
             self._complained = True
-            _log.warning("Questions are not compared by their meaning now: %s.", error)
+            quiet = isinstance(error, NoModelError) and not self._wanted
+            level = logging.INFO if quiet else logging.WARNING
+            _log.log(level, "Questions are not compared by their meaning now: %s.", error)
