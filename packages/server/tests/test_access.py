@@ -181,6 +181,7 @@ def from_here() -> dict[str, str]:
         (True, {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}),
         (True, {"Origin": "https://evil.example"}),
         (True, {"Origin": "null"}),
+        (True, {"Origin": "http://["}),
         (True, {"Sec-Fetch-Site": "same-site"}),
         (True, {}),
         (False, from_here()),

@@ -97,6 +97,7 @@ def test_the_environment_wins_over_the_file_setting_by_setting(tmp_path: Path) -
         ({"WATCHLLM_PROVIDER_X_BASE_URL": "ftp://a/v1"}, "must be an address"),
         ({"WATCHLLM_PROVIDER_X_BASE_URL": "https://me:pw@a/v1"}, "must be an address"),
         ({"WATCHLLM_PROVIDER_X_BASE_URL": "http://a:99999/v1"}, "must be an address"),
+        ({"WATCHLLM_PROVIDER_X_BASE_URL": "http://["}, "must be an address"),
         ({"WATCHLLM_PROVIDER_OPENAI_API_KEY": f"{_KEY}\nX-Evil: 1"}, "must be a key of printable"),
         ({"WATCHLLM_PROVIDER_OPENAI_AUTH": "basic"}, "must be one of bearer"),
         ({"WATCHLLM_PROVIDER_OPENAI_RETRIES": "1.5"}, "must be an integer from 0 to 10"),

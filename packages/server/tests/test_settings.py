@@ -82,7 +82,7 @@ def test_a_config_file_that_is_missing_or_has_a_wrong_value_is_named(tmp_path: P
         load_settings({}, {"port": "x"})
 
 
-@pytest.mark.parametrize("url", ["ftp://x", "nonsense", "https://", "https://x/path"])
+@pytest.mark.parametrize("url", ["ftp://x", "nonsense", "https://", "https://x/path", "http://["])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     """The public address must be one of a whole host."""
     with pytest.raises(StartError, match="WATCHLLM_PUBLIC_URL must be an address"):

@@ -197,9 +197,11 @@ class Access:
             raise _foreign()
 
     def _is_ours(self, request: Request, origin: str) -> bool:
-        return origin == self._public_origin or (
-            urlsplit(origin).netloc == request.headers.get("host", "") != ""
-        )
+        try:
+            named = urlsplit(origin).netloc
+        except ValueError:  # half of an address in brackets
+            return False
+        return origin == self._public_origin or named == request.headers.get("host", "") != ""
 
 
 def is_local(request: Request) -> bool:

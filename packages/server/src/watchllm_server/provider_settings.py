@@ -30,12 +30,13 @@ class ProviderSetting(NamedTuple):
 
 
 def _url(value: Any) -> str:
-    url = urlsplit(value) if isinstance(value, str) else urlsplit("")
     try:
+        url = urlsplit(value if isinstance(value, str) else "")
         fits = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+        fits = fits and url.username is None and not url.query and not url.fragment
     except ValueError:
         fits = False
-    if not fits or url.username is not None or url.query or url.fragment:
+    if not fits:
         raise ValueError("an address with its version, as in https://api.openai.com/v1")
     return str(value).rstrip("/")
 

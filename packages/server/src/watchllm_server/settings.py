@@ -70,9 +70,13 @@ def _secret_key(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    url = urlsplit(text)
+    allowed = "an address as in https://watchllm.example.com"
+    try:
+        url = urlsplit(text)
+    except ValueError:  # half of an address in brackets
+        raise ValueError(allowed) from None
     if text and (url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/")):
-        raise ValueError("an address as in https://watchllm.example.com")
+        raise ValueError(allowed)
     return text.rstrip("/")
 
 
