@@ -295,7 +295,7 @@ def test_doctor_finds_a_healthy_server_and_a_missing_key(
 
     assert "takes events and answers questions" in healthy
     assert "FAIL" not in healthy
-    assert "FAIL There are 0 projects and 0 active keys" in empty
+    assert "FAIL Projects: 0. Active keys: 0." in empty
     assert "watchllm serve" in empty
     assert "--server" in watchllm("doctor", code=2)
 

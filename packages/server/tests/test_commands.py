@@ -79,3 +79,14 @@ def test_listing_the_commands_loads_nothing() -> None:
     )
 
     assert done.stdout.strip() == "set()"
+
+
+def test_the_help_of_serve_names_variables_and_defaults(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each option that is a setting says by which variable it is set, and what it is without."""
+    assert main(["serve", "--help"]) == 0
+
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for words in ("WATCHLLM_HOST", "WATCHLLM_DATA_DIR", "WATCHLLM_STORE", "Default: 8787."):
+        assert words in said

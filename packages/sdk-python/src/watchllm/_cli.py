@@ -91,13 +91,14 @@ def _help(plugins: Sequence[Any]) -> str:
         "Watch the LLM calls of Python applications.\n\n"
         f"commands:\n{lines}\n\n"
         "examples:\n"
+        "  watchllm serve                    start a server; prints the next two lines\n"
         "  export WATCHLLM_BASE_URL=http://127.0.0.1:8787/v1\n"
         "  export WATCHLLM_PROJECT_ID=my-project WATCHLLM_API_KEY=...\n"
         "  watchllm send                     try these settings with one event\n"
         "  watchllm doctor                   what is wrong, if it does not work\n"
         "  watchllm spool status             what waits on this machine\n"
         "  watchllm COMMAND --help           what a command takes\n\n"
-        'The server is installed by: pip install "watchllm[server]"'
+        'serve and what else is of the server come with: pip install "watchllm[server]"'
     )
 
 

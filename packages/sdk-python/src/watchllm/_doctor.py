@@ -36,7 +36,8 @@ def main(argv: Sequence[str]) -> int:
         description="Say what is wrong with the settings of this shell, and what to do.",
         epilog=(
             "It checks the settings, the spool, the network, the clock, the key and the project.\n"
-            "Nothing is stored by it. example: watchllm doctor --timeout 5"
+            "Nothing is stored by it. A server on this machine: watchllm doctor --server.\n"
+            "example: watchllm doctor --timeout 5"
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -56,7 +57,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _findings(base_url: str | None, project_id: str | None, timeout: float) -> list[Any]:
     encoder = "orjson" if optional("orjson") else "the standard library"
-    found: list[Any] = [(GOOD, f"watchllm {__version__}, {python_platform()}, {encoder}", "")]
+    about = f"watchllm {__version__}, {python_platform()}, JSON by {encoder}"
+    found: list[Any] = [(GOOD, about, "")]
     try:
         config, warnings = _config.load(
             {"base_url": base_url, "project_id": project_id}, os.environ

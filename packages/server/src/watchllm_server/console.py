@@ -10,14 +10,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from watchllm_server.settings import SETTINGS, load_settings
+from watchllm_server.settings import SETTINGS, Setting, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from watchllm_server.metadata import Metadata
 
-HELP = {setting.name: f"{setting.help} [env: {setting.env}]" for setting in SETTINGS}
+
+def _help(setting: Setting) -> str:
+    # In brackets the variable would be taken for markup, and not be shown.
+    default = f" Default: {setting.default}." if setting.default else ""
+    return f"{setting.help}{default} Variable: {setting.env}."
+
+
+HELP = {setting.name: _help(setting) for setting in SETTINGS}
 DataDir = Annotated[str | None, typer.Option("--data-dir", metavar="DIR", help=HELP["data_dir"])]
 
 

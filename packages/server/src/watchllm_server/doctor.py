@@ -74,7 +74,7 @@ def _metadata(settings: Settings) -> Iterator[Finding]:
         cure = "Check WATCHLLM_DATABASE_URL." if settings.database_url else ""
         yield Finding(False, str(error), cure)
         return
-    text = f"There are {len(projects)} projects and {len(keys)} active keys."
+    text = f"Projects: {len(projects)}. Active keys: {len(keys)}."
     cure = "The first start makes one: watchllm serve. Or: watchllm keys create --project NAME"
     yield Finding(True, text) if keys else Finding(False, text, cure)
     for project_id, lost in losses.items():
