@@ -130,7 +130,10 @@ def test_sampled_calls_stand_for_their_like(stored: Stored) -> None:
 
 
 def test_what_was_stored_before_has_its_template(clickhouse: ClickHouseProcess) -> None:
-    """A store of an earlier schema gives templates and hits of the events that it has already."""
+    """A store of an earlier schema gives templates and hits of the events that it has already.
+
+    Their runs and users are kept as those of new events are.
+    """
     address = parse_address(clickhouse.url())
     client = clickhouse_connect.get_client(
         host=address.host, port=address.port, username=address.user, password=address.password
@@ -148,6 +151,8 @@ def test_what_was_stored_before_has_its_template(clickhouse: ClickHouseProcess) 
     row = {
         "project_id": "p",
         "event_id": "e",
+        "run_id": "r",
+        "user_id": "u",
         "ts": "2026-11-24 09:30:00",
         "attributes": attributes,
     }
@@ -156,9 +161,14 @@ def test_what_was_stored_before_has_its_template(clickhouse: ClickHouseProcess) 
     store = ClickHouseStore(address)
 
     found = client.query(
-        "SELECT template, cache, saved_usd, matched, would_hit FROM events"
+        "SELECT template, cache, saved_usd, matched, would_hit, run_id, user_id FROM events"
     ).result_rows
-    assert found == [("sum@1", "HIT", 0.5, "other", 1)]
+    codecs = client.query(
+        "SELECT DISTINCT compression_codec FROM system.columns WHERE database = "
+        f"'{address.database}' AND table = 'events' AND name IN ('run_id', 'user_id')"
+    ).result_rows
+    assert found == [("sum@1", "HIT", 0.5, "other", 1, "r", "u")]
+    assert codecs == [("CODEC(LZ4)",)]
     store.close()
     client.close()
 

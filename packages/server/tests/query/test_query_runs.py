@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import prompt_call, utc
@@ -137,3 +138,43 @@ def test_a_run_that_began_before_the_time_is_not_of_it(any_store: EventStore) ->
 
     assert Filled(any_store, where).ids() == ["inside"]
     assert Filled(any_store, where).ids(Whole(least_ms=1), "events") == ["inside"]
+
+
+def called(run: str, second: int) -> dict[str, Any]:
+    """Return a call of a run in that second of a day."""
+    moment = utc("2026-11-24T09:00:00") + timedelta(seconds=second)
+    return prompt_call(run_id=run, timestamp=moment.isoformat().replace("+00:00", "Z"))
+
+
+@pytest.mark.parametrize("going_on", [0, 3, 30])
+def test_the_newest_of_many_runs_come_in_order(any_store: EventStore, going_on: int) -> None:
+    """Pages of the newest runs are the same, however many runs that began long before go on."""
+    project = str(uuid.uuid4())
+    put(
+        any_store, project,
+        *(called(f"run-{number}", number) for number in range(1_000)),
+        *(called(f"old-{number}", -1 - number) for number in range(going_on)),
+        *(called(f"old-{number}", 2_000 + number) for number in range(going_on)),
+    )  # fmt: skip
+    where = Filter(project_id=project)
+
+    newest = page_of_runs(any_store, where, limit=2)
+    next_page = page_of_runs(any_store, where, limit=2, cursor=newest.next_cursor)
+
+    assert [run.run_id for run in newest.runs] == ["run-999", "run-998"]
+    assert [run.run_id for run in next_page.runs] == ["run-997", "run-996"]
+
+
+def test_the_last_of_many_runs_are_reached(any_store: EventStore) -> None:
+    """Page after page shows every run once, also those that fewer events are left of."""
+    project = str(uuid.uuid4())
+    put(any_store, project, *(called(f"run-{number // 100}", number) for number in range(1_000)))
+    found: list[tuple[str, int]] = []
+    cursor = None
+
+    while not found or cursor:
+        page = page_of_runs(any_store, Filter(project_id=project), limit=3, cursor=cursor)
+        found += [(run.run_id, run.events) for run in page.runs]
+        cursor = page.next_cursor
+
+    assert found == [(f"run-{number}", 100) for number in range(9, -1, -1)]

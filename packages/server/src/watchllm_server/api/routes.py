@@ -44,7 +44,7 @@ from watchllm_server.query.export import MEDIA_TYPES, export
 from watchllm_server.query.filter import Filter
 from watchllm_server.query.runs import Run, Whole, page_of_runs, run_by_id
 from watchllm_server.query.stretches import recently
-from watchllm_server.query.totals import series, totals, totals_by_group
+from watchllm_server.query.totals import series, totals, totals_with_groups
 from watchllm_server.query.tree import parents_of, tree_of
 
 if TYPE_CHECKING:
@@ -137,12 +137,13 @@ class Api:
         """Answer GET /v1/analytics/stats."""
         where, question = self._recently(request, STATS_PARAMETERS)
         group_by = question["group_by"]
-        groups = []
         if group_by:
-            groups = await _ask(
-                totals_by_group, self._store, where, group_by, limit=question["limit"]
+            limit = question["limit"]
+            found, groups = await _ask(
+                totals_with_groups, self._store, where, group_by, limit=limit
             )
-        found = await _ask(totals, self._store, where)
+        else:
+            found, groups = await _ask(totals, self._store, where), []
         until = question["date_to"]
         return json_answer(StatsAnswer(where.date_from, until, found, group_by, groups))
 

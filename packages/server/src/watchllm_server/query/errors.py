@@ -37,7 +37,7 @@ class _Grouping(NamedTuple):
 _GROUPINGS: Final[Mapping[Trouble, _Grouping]] = {
     "error": _Grouping(
         IS_ERROR,
-        "if(error_type = '' AND error_message = '' AND status != '', "
+        "if(error_type = '' AND error_pattern = '' AND status != '', "
         "toString(status), toString(error_type))",
         "error_pattern",
         "error_message",
@@ -169,7 +169,12 @@ def _groups(
     step: int = 0,
 ) -> list[tuple[ErrorGroup, list[list[float]]]]:
     """Return kinds of errors, each with the numbers of steps and how many there were in each."""
-    fragments = {**_fragments(where, trouble), "trend": _TREND if step else "([], [])"}
+    fragments = {
+        **_fragments(where, trouble),
+        "trend": _TREND if step else "([], [])",
+        # The engine works a condition on keys out for every error, before it groups them.
+        "named": "fingerprint = {fingerprint:String}" if fingerprint else "1",
+    }
     parameters = {**where.parameters(), "fingerprint": fingerprint, "width": step}
     rows = store.query("error_groups", {**parameters, "limit": limit}, fragments)
     newest = _newest(store, where, fragments, [row[7] for row in rows])

@@ -24,6 +24,10 @@ RunSort = Literal["started", "duration", "events", "errors", "cost"]
 
 _QUESTION = "runs"
 _MANY = 100
+# Runs of more events than this, on average, are not looked for among the newest events.
+_EVENTS_OF_A_RUN = 200
+# So many of them may go on that began before. Each one more is looked up in all events.
+_GOING_ON = 10
 _ERRORS = f"countIf({IS_ERROR})"
 _WARNINGS = (
     "countIf(status IN ('warning', 'assertion_failed') OR event_type IN "
@@ -196,19 +200,21 @@ def page_of_runs(
     # What a run is as a whole depends on all of its events, its beginning on none after the place.
     early = whole == _ANY and sort_by == "started"
     direction = sort_order.upper()
-    found = store.query(
-        "runs_page",
-        parameters,
-        {
-            "key": key,
-            "matching": "1" if condition == "1" else f"run_id IN ({_MATCHING} AND {condition})",
-            "until": _UNTIL if early else "1",
-            "after": after,
-            "whole": whole.condition(),
-            "order": f"sort_key {direction}, started_us {direction}, run_id {direction}",
-        },
-    )
-    runs = _summaries(store, where.project_id, _begun(store, where, found[:limit]))
+    fragments = {
+        "key": key,
+        "matching": "1" if condition == "1" else f"run_id IN ({_MATCHING} AND {condition})",
+        "until": _UNTIL if early else "1",
+        "after": after,
+        "whole": whole.condition(),
+        "order": f"sort_key {direction}, started_us {direction}, run_id {direction}",
+    }
+    newest_first = early and sort_order == "desc" and condition == "1"
+    found = _newest(store, parameters, fragments, limit + 1) if newest_first else []
+    shown = found[:limit]
+    if not found:
+        found = store.query("runs_page", parameters, fragments)
+        shown = _begun(store, where, found[:limit])
+    runs = _summaries(store, where.project_id, shown)
     if len(found) <= limit:
         return RunPage(runs, None)
     last_id, last_us, last_key = found[limit - 1]
@@ -229,11 +235,31 @@ def beginnings_of_runs(
     return dict(store.query("run_beginnings", {"project_id": project_id, "run_ids": run_ids}))
 
 
-def _begun(store: EventStore, where: Filter, found: Sequence[list[Any]]) -> Sequence[list[Any]]:
+def _newest(
+    store: EventStore, parameters: Mapping[str, Value], fragments: Mapping[str, str], wanted: int
+) -> list[list[Any]]:
+    """Return the runs that began last, if so many did among the newest events, or nothing.
+
+    A run that began among them has no event before them, so that none of the others is read.
+    """
+    events = {**parameters, "events": _EVENTS_OF_A_RUN * wanted}
+    for (from_us,) in store.query("runs_since", events):
+        recent = {**parameters, "from_us": from_us, "limit": wanted + _GOING_ON}
+        rows = store.query("runs_page", recent, fragments)
+        found = _only_begun(store, str(parameters["project_id"]), rows)
+        if len(found) >= wanted:
+            return found[:wanted]
+    return []
+
+
+def _begun(store: EventStore, where: Filter, found: list[list[Any]]) -> list[list[Any]]:
     """Leave out what began before the stretch of time, of which only that stretch was read."""
-    if where.date_from <= EPOCH:
-        return found
-    began = beginnings_of_runs(store, where.project_id, [run_id for run_id, *_ in found])
+    return found if where.date_from <= EPOCH else _only_begun(store, where.project_id, found)
+
+
+def _only_begun(store: EventStore, project_id: str, found: list[list[Any]]) -> list[list[Any]]:
+    """Leave out the runs that have an event before the first that was read of them."""
+    began = beginnings_of_runs(store, project_id, [run_id for run_id, *_ in found])
     return [row for row in found if began.get(row[0]) == row[1]]
 
 

@@ -36,6 +36,12 @@ _KEYS: Final[Mapping[GroupBy | None, str]] = {
     "env": "env",
 }
 _TAG: Final = "arrayJoin(emptyArrayToSingle({}))"
+# Few enough that to sum up all of them, and the whole with them, is cheaper than to choose first.
+_FEW: Final = frozenset({"model", "release", "env"})
+# The sums by the hour answer a count by the sample rate, but keep no users: of these a count that
+# is weighed at once has one key less to group by.
+_COUNTED: Final = ("sample_rate", "count()")
+_WEIGHED: Final = ("1", "sum(1 / greatest(sample_rate, 1e-6))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +137,35 @@ def totals_by_group(
 
     An event counts in each of its tags.
     """
+    return _by_group(store, where, group_by, limit)[1]
+
+
+def totals_with_groups(
+    store: EventStore, where: Filter, group_by: GroupBy, *, limit: int
+) -> tuple[Totals, list[GroupTotals]]:
+    """Return what `totals` and `totals_by_group` do, of one pass over the events if it can be."""
+    whole, groups = _by_group(store, where, group_by, limit)
+    return whole or totals(store, where), groups
+
+
+def _by_group(
+    store: EventStore, where: Filter, group_by: GroupBy, limit: int
+) -> tuple[Totals | None, list[GroupTotals]]:
+    """Return the totals of each group, and before them those of all where they come for nothing."""
     ask = _Ask(store, where, group_by=group_by)
-    groups = ask.choose(limit)
-    sums, percentiles = ask.sums(), ask.percentiles()
-    return [
-        GroupTotals(group or None, _totals(sums.get((group, 0)), percentiles.get((group, 0))))
-        for group in groups
-    ]
+    if few := group_by in _FEW:
+        sums = ask.sums_of_most(limit)
+        groups = [group for group, part in sums if (group, part) != _WHOLE]
+    else:
+        groups = ask.choose(limit)
+        sums = ask.sums()
+    percentiles = ask.percentiles()
+
+    def of(place: _Place) -> Totals:
+        return _totals(sums.get(place), percentiles.get(place))
+
+    found = [GroupTotals(group or None, of((group, 0))) for group in groups]
+    return of(_WHOLE) if few else None, found
 
 
 def series(
@@ -186,6 +214,12 @@ _Place = tuple[str, int]
 """A group and the number of a stretch of time."""
 _ALL: Final[_Place] = ("", 0)
 _BEFORE: Final[_Place] = ("", BEFORE)
+_WHOLE: Final[_Place] = ("", 1)
+"""All groups together, as the engine numbers what it rolls up."""
+_IS_WHOLE: Final = "grouping(group_value)"
+_MOST: Final = (
+    f"ORDER BY {_IS_WHOLE} DESC, sum(events * weight) DESC, group_value LIMIT {{limit:UInt32}}"
+)
 
 
 class _Sums(NamedTuple):
@@ -226,20 +260,29 @@ class _Ask:
         self._group_by = group_by
         self._parameters: dict[str, Value] = dict(where.parameters())
         self._chosen: str | None = None
+        self._rolled = False
 
     def choose(self, limit: int) -> list[str]:
         """Return the groups with the most events; what is asked next is about them alone."""
         parameters = {**self._parameters, "limit": limit}
         rows = self._query("top_groups", None, parameters)
         groups = [group for (group,) in rows]
-        self._parameters["chosen"] = groups
-        self._chosen = "IN {chosen:Array(String)}"
+        self._take(groups)
         return groups
+
+    def sums_of_most(self, limit: int) -> dict[_Place, _Sums]:
+        """Return the sums of all events, and of the groups with the most, in the order of these.
+
+        What is asked next is about the same.
+        """
+        self._rolled = True
+        sums = self._sums(None, {**self._parameters, "limit": limit + 1})
+        self._take([group for group, _ in sums])
+        return sums
 
     def sums(self, width: timedelta | None = None) -> dict[_Place, _Sums]:
         """Return the sums of each group and, with a width, of each stretch of time."""
-        rows = self._query("totals", width, self._parameters)
-        return {(row[0], row[1]): _read(row[2:]) for row in rows}
+        return self._sums(width, self._parameters)
 
     def percentiles(self, width: timedelta | None = None) -> dict[_Place, list[float | None]]:
         """Return the 50th, 95th and 99th percentile of the latency of calls, likewise."""
@@ -247,9 +290,21 @@ class _Ask:
         rows = self._query(name, width, self._parameters)
         return {(row[0], row[1]): row[2] for row in rows}
 
+    def _take(self, groups: Sequence[str]) -> None:
+        self._parameters["chosen"] = groups
+        self._chosen = "group_value IN {chosen:Array(String)}"
+
+    def _sums(
+        self, width: timedelta | None, parameters: Mapping[str, Value]
+    ) -> dict[_Place, _Sums]:
+        rows = self._query("totals", width, parameters)
+        return {(row[0], row[1]): _read(row[2:]) for row in rows}
+
     def _query(self, name: str, width: timedelta | None, parameters: Mapping[str, Value]) -> Any:
         where = self._where
-        key, by_tag = _KEYS[self._group_by], self._group_by == "tag"
+        key, by_tag, rolled = _KEYS[self._group_by], self._group_by == "tag", self._rolled
+        chosen = self._chosen or "1"
+        sampled, counted = _WEIGHED if self._group_by == "user" else _COUNTED
         span = span_of(where, width, by=[self._group_by], before=self._before)
         return self._store.query(
             name,
@@ -263,8 +318,15 @@ class _Ask:
                 "is_error": IS_ERROR,
                 "span": span.condition,
                 "condition": where.condition(),
-                "chosen": "1" if self._chosen is None else f"group_value {self._chosen}",
-                "chosen_keys": "1" if by_tag or self._chosen is None else f"key {self._chosen}",
+                "sampled": sampled,
+                "counted": counted,
+                # The whole is of all groups, of which only the chosen are shown.
+                "chosen": "1" if rolled else chosen,
+                "chosen_keys": "1" if by_tag or rolled else chosen.replace("group_value", "key"),
+                "shown": f"({_IS_WHOLE} OR {chosen})" if rolled else "1",
+                "place": _IS_WHOLE if rolled else "bucket",
+                "by": "group_value WITH ROLLUP" if rolled else "group_value, bucket",
+                "most": _MOST if rolled else "",
             },
         )
 

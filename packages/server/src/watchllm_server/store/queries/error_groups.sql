@@ -19,6 +19,6 @@ PREWHERE project_id = {project_id:String}
   AND $is_error
   AND $condition
 GROUP BY kind, pattern
-HAVING {fingerprint:String} IN ('', fingerprint)
+HAVING $named
 ORDER BY occurrences DESC, last_us DESC, fingerprint
 LIMIT {limit:UInt32}

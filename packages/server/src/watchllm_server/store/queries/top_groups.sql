@@ -2,13 +2,13 @@
 SELECT $member AS group_value
 FROM
 (
-    SELECT $key AS key, sample_rate, count() AS events
+    SELECT $key AS key, $sampled AS sampled, $counted AS events
     FROM events
     WHERE project_id = {project_id:String}
       AND $span
       AND $condition
-    GROUP BY key, sample_rate
+    GROUP BY key, sampled
 )
 GROUP BY group_value
-ORDER BY sum(events / greatest(sample_rate, 1e-6)) DESC, group_value
+ORDER BY sum(events / greatest(sampled, 1e-6)) DESC, group_value
 LIMIT {limit:UInt32}

@@ -1,10 +1,11 @@
 -- Sums by group and stretch of time. The inner question is answered from the projection `by_hour`
 -- when it asks for nothing that the projection lacks, so its expressions are those of the schema.
 -- Unsampled events are summed exactly and sampled ones apart, each with its weight.
+-- Where all groups are summed up, the sums of all events come with them, rolled up, as the first row.
 WITH 1 / greatest(sample_rate, 1e-6) AS weight
 SELECT
     $member AS group_value,
-    bucket,
+    $place,
     sum(events * weight),
     sumIf(events * weight, is_call),
     sumIf(events * weight, is_error),
@@ -46,4 +47,5 @@ FROM
     GROUP BY key, bucket, is_call, is_error, sample_rate
 )
 WHERE $chosen
-GROUP BY group_value, bucket
+GROUP BY $by
+$most
