@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -83,3 +84,19 @@ def test_lists_come_after_the_page(tab: Callable[..., Tab], shop: Server) -> Non
     expect(page.locator(".later")).to_have_count(0)
     expect(plain.get_by_role("heading", name="Overview")).to_be_visible()
     expect(plain.get_by_role("region", name="Top").locator("[aria-sort]")).to_contain_text("Errors")
+
+
+def test_a_chart_names_its_lines_and_tells_their_values(
+    tab: Callable[..., Tab], shop: Server
+) -> None:
+    """Away from it a chart has its names in order; at the pointer, the time and each value."""
+    page = tab().open(f"/projects/{shop.project}/overview?range=30d")
+    figure = page.locator("figure", has_text="Tokens")
+    values = figure.locator(".u-legend .u-value")
+    expect(figure.locator(".u-legend")).to_have_text(re.compile(r"^TimeInputOutput$"))
+
+    figure.locator(".u-over").hover()
+
+    expect(values).to_have_text([re.compile(r"20\d\d, \d\d:\d\d"), *[re.compile(r"^[\d.]+")] * 2])
+    page.mouse.move(0, 0)
+    expect(values).to_have_text(["", "", ""])

@@ -100,8 +100,8 @@ def test_everything_that_narrows_reaches_the_store() -> None:
 
 
 def test_all_is_for_lists_alone() -> None:
-    """A list may show all time; a page with charts shows 30 days instead."""
-    everything = read_state(PATH, {}, NOW, default="all")
+    """A list that is asked for it shows all time; a page with charts shows 30 days instead."""
+    everything = read_state(PATH, {"range": "all"}, NOW, all_times=True)
     asked = read(range="all")
 
     assert everything.filter("p").date_from == datetime(1970, 1, 1, tzinfo=UTC)

@@ -40,7 +40,7 @@ def test_the_runs_are_listed_with_what_they_cost(account: Account) -> None:
         prompt_call(run_id="priced", tags=["docs"]), prompt_call(run_id="unpriced", model="mine")
     )
 
-    page = show_page(account, f"/projects/{account.project}/runs")
+    page = show_page(account, f"/projects/{account.project}/runs?range=all")
 
     assert f"/projects/{account.project}/runs/priced" in page.links()
     for text in ("priced", "$0.00048", "unknown", "docs", "What is machine learning?", "1.25 s"):
@@ -55,7 +55,7 @@ def test_runs_are_paged_by_address(account: Account) -> None:
             for n in range(60)
         )
     )
-    first = show_page(account, f"/projects/{account.project}/runs")
+    first = show_page(account, f"/projects/{account.project}/runs?range=all")
     older = show_page(account, next(link for link in first.links() if "cursor=" in link))
 
     assert "run-059" in first.text
@@ -91,7 +91,7 @@ def test_nothing_that_was_sent_becomes_part_of_the_page(account: Account, attack
         ) | {attack: [attack]}
     )  # fmt: skip
 
-    runs = show_page(account, f"/projects/{account.project}/runs")
+    runs = show_page(account, f"/projects/{account.project}/runs?range=all")
     run = show_page(account, f"/projects/{account.project}/runs/{quote(attack, safe='')}")
 
     assert attack in runs.text
@@ -104,7 +104,7 @@ def test_nothing_that_was_sent_becomes_part_of_the_page(account: Account, attack
 def test_the_link_to_a_run_leads_to_it_whatever_its_id(account: Account, run_id: str) -> None:
     """Any text as a run's id is reached by the link in the list."""
     account.send(prompt_call(run_id=run_id, prompt="found it"))
-    runs = show_page(account, f"/projects/{account.project}/runs")
+    runs = show_page(account, f"/projects/{account.project}/runs?range=all")
     link = next(link for link in runs.links() if link.count("/") > 3)
 
     assert "found it" in show_page(account, link).text
@@ -170,7 +170,7 @@ def test_the_list_says_what_senders_lost(account: Account, metadata: Metadata) -
     """Losses that senders report stand above the list of runs."""
     metadata.add_losses(account.project, {"spool_full": 1_234})
 
-    page = show_page(account, f"/projects/{account.project}/runs")
+    page = show_page(account, f"/projects/{account.project}/runs?range=all")
 
     assert "1,234 spool_full" in page.text
 

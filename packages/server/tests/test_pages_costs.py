@@ -181,29 +181,6 @@ def test_budgets_show_what_is_left(metadata: Metadata, account: Account) -> None
         assert text in page.text
 
 
-def test_what_there_is_can_be_chosen(account: Account) -> None:
-    """Environments, models and releases are lists, also while another of them is chosen."""
-    account.send(
-        prompt_call(timestamp=NOW.isoformat(), env="staging", model="small", release="1"),
-        prompt_call(timestamp=NOW.isoformat(), env="production", model="large", release="2"),
-    )
-
-    page = show_page(account, f"/projects/{account.project}/costs?model=small")
-
-    options = {attrs.get("value") for tag, attrs in page.tags if tag == "option"}
-    assert {"staging", "production", "small", "large", "1", "2"} <= options
-
-
-def test_too_many_to_choose_from_are_typed(account: Account) -> None:
-    """Beyond a hundred values a field of text takes the place of a list."""
-    account.send(*(prompt_call(timestamp=NOW.isoformat(), release=f"1.{n}") for n in range(101)))
-
-    page = show_page(account, f"/projects/{account.project}/costs")
-
-    fields = {attrs.get("name"): tag for tag, attrs in page.tags if tag in {"input", "select"}}
-    assert (fields["release"], fields["model"]) == ("input", "select")
-
-
 BUDGET = {"scope": "user", "subject": "ann", "unit": "usd", "per": "day", "action": "warn"}
 
 

@@ -36,6 +36,7 @@ from watchllm_server.observability import CountedLosses, MeasuredStore, Metrics
 from watchllm_server.own_prices import OwnPrices
 from watchllm_server.pages.routes import page_routes
 from watchllm_server.pages.services import Services
+from watchllm_server.pages.site import compile_templates
 from watchllm_server.pricing import Prices
 from watchllm_server.redaction import redaction_of
 
@@ -73,8 +74,8 @@ def create_app(
     """Return the application. Its lifespan starts the writer, and ends by storing what it has.
 
     `control_token` admits the commands of this machine. Without the parts of a gateway there is
-    none, and without `provider_keys` projects cannot store any. `when_loaded` is called once the
-    price lists are there, on a thread. The store and the metadata stay the caller's to close.
+    none, and without `provider_keys` projects cannot store any. `when_loaded` is called on a thread
+    once price lists and templates are there. The store and the metadata stay the caller's to close.
     """
     pricing = OwnPrices(metadata, prices or Prices())
     clock = clock or SystemClock()
@@ -181,9 +182,13 @@ def create_app(
         commit.start()
         keeper.start()
         refresher.start()
-        # Loading the price lists takes seconds that no sender should wait for.
+        # Loading the price lists takes seconds that no sender should wait for, nor should a visitor
+        # wait for the compiling of templates.
         threading.Thread(
-            target=_load, args=(pricing, when_loaded), name="warm-prices", daemon=True
+            target=_call_each,
+            args=(pricing.warm, compile_templates, when_loaded),
+            name="warm",
+            daemon=True,
         ).start()
         if service:
             service.start()
@@ -212,9 +217,9 @@ def create_app(
     return Guard(front, routes, metrics, clock, service.gateway.paths)
 
 
-def _load(pricing: OwnPrices, then: Callable[[], object]) -> None:
-    pricing.warm()
-    then()
+def _call_each(*steps: Callable[[], object]) -> None:
+    for step in steps:
+        step()
 
 
 def _cache_routes(

@@ -216,6 +216,22 @@ def test_lists_without_events_say_what_to_do(new_account: Callable[[], Account])
     events = show_page(empty, f"/projects/{empty.project}/events")
     narrowed = show_page(empty, f"/projects/{empty.project}/runs?model=x&range=24h")
 
-    assert "No event matches" in events.text
+    assert "No event in this time" in events.text
     assert "No run matches" in narrowed.text
     assert any(link.endswith("/runs?range=24h") for link in narrowed.links())
+
+
+@pytest.mark.parametrize(("path", "what"), [("runs", "run"), ("events", "event")])
+def test_a_list_is_of_a_day_unless_it_is_asked_for_all_times(
+    account: Account, path: str, what: str
+) -> None:
+    """What is older than a day is a link away, however old it is."""
+    account.send(prompt_call(event_id="old", run_id="old", timestamp="2025-01-02T09:30:00Z"))
+
+    page = show_page(account, f"/projects/{account.project}/{path}")
+
+    address = f"/projects/{account.project}/{path}?range=all"
+    assert f"No {what} in this time" in page.text
+    assert "Look at all times" in page.text
+    assert address in page.links()
+    assert listed(account, path, ALL) == ["old"]

@@ -13,6 +13,7 @@ from watchllm_server.events import parse_timestamp
 from watchllm_server.pages import format as show
 from watchllm_server.pages.cache_evidence import evidence_of, take_feedback
 from watchllm_server.pages.charts import Chart, Line, number
+from watchllm_server.pages.narrowing import values_of
 from watchllm_server.pages.site import Page, Visit
 from watchllm_server.query.cached import (
     CacheTotals,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from watchllm_server.cache.disk import Sums
     from watchllm_server.pages.cache_evidence import Evidence
+    from watchllm_server.pages.narrowing import Values
     from watchllm_server.query.cached import Match
 
 _MATCHES: Final = 20
@@ -59,6 +61,7 @@ class KeptAnswer:
 class CachePage:
     """What the cache did in the stretch of time, and what it keeps now."""
 
+    values: Values
     total: CacheTotals
     charts: list[Chart]
     which: Which | None
@@ -127,6 +130,7 @@ def _cache(visit: Visit, notice: str = "") -> Response:
     sums, entries = _kept(visit)
     names: list[tuple[Which | None, str]] = [(None, "All"), *_WHICH.items()]
     context = CachePage(
+        values=values_of(visit),
         total=sum_of_totals(found, state.stretches.date_from),
         charts=_charts(visit, found) if found else [],
         which=which,

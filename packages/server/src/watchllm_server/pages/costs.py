@@ -12,8 +12,8 @@ from starlette.responses import RedirectResponse
 from watchllm_server.errors import MetadataError, invalid_query
 from watchllm_server.pages.budgets import CHOICES, budgets, put_limit, remove_limit
 from watchllm_server.pages.charts import Chart, Line, number
+from watchllm_server.pages.narrowing import values_of
 from watchllm_server.pages.site import Page, Visit
-from watchllm_server.query.choices import choices
 from watchllm_server.query.costs import Cost, costs
 from watchllm_server.query.filter import Filter
 from watchllm_server.query.forecast import HISTORY, forecast
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from watchllm_server.pages.budgets import Budget
     from watchllm_server.pages.charts import Tone
+    from watchllm_server.pages.narrowing import Values
     from watchllm_server.query.costs import CostBy
     from watchllm_server.query.forecast import Forecast
 
@@ -79,8 +80,7 @@ class CostsPage:
     """Of the project's month, whatever narrows the page."""
     unpriced: list[Cost]
     """Models with calls of unknown price, the most such calls first."""
-    values: Mapping[str, list[tuple[str, str]]]
-    """What can be chosen to narrow the page by, as a form has it; none where there is too much."""
+    values: Values
     budgets: list[Budget]
     choices: Mapping[str, tuple[str, ...]]
     """What a limit's scope, unit, per and action may be."""
@@ -141,9 +141,7 @@ def _page(visit: Visit) -> CostsPage:
         unpriced=costs(store, where, by="model", only_unpriced=True, limit=_UNPRICED)
         if total.unpriced_calls
         else [],
-        values={
-            name: [(each, each) for each in found] for name, found in choices(store, where).items()
-        },
+        values=values_of(visit),
         budgets=budgets(
             services.metadata.limits.all(visit.project.id),
             services.metadata.limits.uses(visit.project.id),

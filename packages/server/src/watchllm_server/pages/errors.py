@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 from watchllm_server.errors import invalid_query
 from watchllm_server.pages.charts import Chart, Line
 from watchllm_server.pages.detail import NAMES, Detail, detail_of
+from watchllm_server.pages.narrowing import values_of
 from watchllm_server.pages.site import NotFoundError, Page, Visit
 from watchllm_server.query.errors import (
     error_affected,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
+    from watchllm_server.pages.narrowing import Values
     from watchllm_server.query.errors import Affected, ErrorEvent, ErrorGroup, Trouble
 
 _GROUPS: Final = 100
@@ -44,6 +46,7 @@ class ErrorRow:
 class ErrorsPage:
     """The kinds of errors, the most frequent first."""
 
+    values: Values
     trouble: Trouble
     troubles: list[tuple[str, str, bool]]
     """The name and the address of each list, and whether it is this one."""
@@ -87,6 +90,7 @@ def errors(visit: Visit) -> Response:
     ]
     sums = [sum(counts) for counts in zip(*(trend for _, trend in shown), strict=True)]
     context = ErrorsPage(
+        values=values_of(visit),
         trouble=trouble,
         troubles=[
             (name, state.url(what=None if key == "error" else key), key == trouble)

@@ -17,4 +17,4 @@ def event(visit: Visit) -> Response:
     return visit.render("event.html", detail_of(visit, event_id))
 
 
-PAGES: Final = (Page("/events/{event_id:path}", event, default_range="all", more=NAMES),)
+PAGES: Final = (Page("/events/{event_id:path}", event, more=NAMES),)

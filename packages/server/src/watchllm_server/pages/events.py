@@ -180,6 +180,6 @@ def _export_url(visit: Visit, form: str) -> str:
 
 
 PAGES: Final = (
-    Page("/events", events, name="Events", key="n", place=3, more=_NAMES),
-    Page("/export", export_events, more=(*_NAMES, "format")),
+    Page("/events", events, name="Events", key="n", place=3, all_times=True, more=_NAMES),
+    Page("/export", export_events, all_times=True, more=(*_NAMES, "format")),
 )

@@ -41,7 +41,10 @@ NAMES: Final = (
 )  # fmt: skip
 """All that an address may say of a page's state; a page may read further names of its own."""
 
-_NARROWING: Final = ("env", "model", "user", "tag", "release", "status", "type", "text", "mode")
+_NARROWING: Final = (
+    "env", "model", "user", "tag", "release", "status", "type", "text", "mode",
+    "run", "cost", "latency", "find",
+)  # fmt: skip
 _SHARED: Final = ("range", "from", "to", "env")
 _HOUR: Final = timedelta(hours=1)
 _MAX: Final = 20_000
@@ -143,12 +146,13 @@ def read_state(
     now: datetime,
     *,
     default: Range = "24h",
+    all_times: bool = False,
     more: tuple[str, ...] = (),
 ) -> State:
     """Return what an address says; `more` are names that the page alone knows.
 
-    Lists of which the default range is `all` may be asked for it, and pages with charts answer it
-    with 30 days. Raises the Problem that answers 400 to a time or a range that is none.
+    Lists may be asked for `all_times`, and pages with charts answer that with 30 days. Raises the
+    Problem that answers 400 to a time or a range that is none.
     """
     given = {name: parameters[name] for name in (*NAMES, *more) if parameters.get(name)}
     for name, value in given.items():
@@ -166,7 +170,7 @@ def read_state(
     chosen = cast("Range", wanted)
     if chosen != "all":
         return State(path, given, chosen, stretches_of_period(chosen, now), now)
-    shown: Range = "all" if default == "all" else "30d"
+    shown: Range = "all" if all_times else "30d"
     return State(path, given, shown, stretches_of_period("30d", now), now)
 
 

@@ -79,4 +79,4 @@ async def _told(visit: Visit, run: Run) -> AsyncIterator[str]:
         _listening.discard(listener)
 
 
-PAGES: Final = (Page("/live/{run_id:path}", live, default_range="all", more=("id",)),)
+PAGES: Final = (Page("/live/{run_id:path}", live, more=("id",)),)

@@ -8,19 +8,33 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import RedirectResponse
 
 from watchllm_server.errors import invalid_query
+from watchllm_server.query.choices import choices
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from starlette.responses import Response
 
     from watchllm_server.pages.filters import State
     from watchllm_server.pages.site import Visit
+    from watchllm_server.query.choices import ChoiceOf
+
+    Values = Mapping[ChoiceOf, list[tuple[str, str]]]
 
 NAMES: Final = ("cost", "latency", "columns")
 """The names that addresses have for it."""
 
 _MOST: Final = 10**12
+
+
+def values_of(visit: Visit) -> Values:
+    """Return the environments, models and releases that a form can choose, the most frequent first.
+
+    Each is (value, label), as templates take it. There are those of the page's time, and none of
+    what has too many.
+    """
+    found = choices(visit.services.store, visit.state.filter(visit.project.id))
+    return {name: [(value, value) for value in values] for name, values in found.items()}
 
 
 def least_cost(state: State) -> Decimal:

@@ -11,10 +11,10 @@ from watchllm_server.pages import format as show
 from watchllm_server.pages import overview_parts
 from watchllm_server.pages.charts import Chart, Line, number
 from watchllm_server.pages.first_run import start_of
+from watchllm_server.pages.narrowing import values_of
 from watchllm_server.pages.overview_parts import OVERVIEW, chosen_top
 from watchllm_server.pages.site import Page, Visit
 from watchllm_server.query.cached import cache_compared
-from watchllm_server.query.choices import choices
 from watchllm_server.query.events import page_of_events
 from watchllm_server.query.filter import Filter
 from watchllm_server.query.totals import compared
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from watchllm_server.pages.first_run import Start
+    from watchllm_server.pages.narrowing import Values
     from watchllm_server.query.cached import CacheTotals
     from watchllm_server.query.totals import Totals
 
@@ -51,7 +52,7 @@ class OverviewPage:
 
     tiles: list[Tile]
     charts: list[Chart]
-    environments: list[tuple[str, str]]
+    values: Values
     is_empty: bool
     newest: datetime | None
     """When the newest event of the project happened; looked up where this time has none."""
@@ -69,7 +70,7 @@ def overview(visit: Visit) -> Response:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         comparison = pool.submit(compared, store, where, before, width=width)
         caches = pool.submit(cache_compared, store, where, before)
-        known = pool.submit(choices, store, where)
+        known = pool.submit(values_of, visit)
     found = comparison.result()
     now, newest = found.now, None
     if not now.events:
@@ -78,7 +79,7 @@ def overview(visit: Visit) -> Response:
     context = OverviewPage(
         tiles=_tiles(now, found.before, *caches.result()),
         charts=_charts(found.steps, width) if now.events else [],
-        environments=[(name, name) for name in sorted(known.result()["env"])],
+        values=known.result(),
         is_empty=not now.events,
         newest=newest,
         start=start_of(visit) if not now.events and newest is None else None,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from watchllm_server.pages.charts import Chart, Line, number
+from watchllm_server.pages.narrowing import values_of
 from watchllm_server.pages.site import NotFoundError, Page, Visit
 from watchllm_server.pages.users import ORDERS, order_of
 from watchllm_server.query.costs import costs
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from watchllm_server.pages.charts import Tone
+    from watchllm_server.pages.narrowing import Values
     from watchllm_server.query.profiles import Profile
 
 _TEMPLATES: Final = 500
@@ -25,6 +27,7 @@ _TONES: Final[tuple[Tone, ...]] = ("1", "2", "3", "4", "5", "6")
 class PromptsPage:
     """Prompt templates with their versions."""
 
+    values: Values
     families: list[tuple[str, list[Profile], str]]
     """Name, versions from the oldest to the newest, and the address of its page."""
     orders: list[tuple[str, str]]
@@ -55,6 +58,7 @@ def prompts(visit: Visit) -> Response:
         search=visit.state["find"],
     )
     context = PromptsPage(
+        values=values_of(visit),
         families=[
             (name, versions, visit.link("/prompts/one", name=name))
             for name, versions in template_families(found[:_TEMPLATES]).items()

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from watchllm_server.pages.narrowing import values_of
 from watchllm_server.pages.site import Page, Visit
 from watchllm_server.query.errors import error_groups
 from watchllm_server.query.profiles import profiles
@@ -13,6 +14,7 @@ from watchllm_server.query.profiles import profiles
 if TYPE_CHECKING:
     from starlette.responses import Response
 
+    from watchllm_server.pages.narrowing import Values
     from watchllm_server.query.errors import ErrorGroup
     from watchllm_server.query.profiles import Profile
 
@@ -36,6 +38,7 @@ class Comparison:
 class ReleasesPage:
     """Releases, the newest first."""
 
+    values: Values
     releases: list[Profile]
     names: list[tuple[str, str]]
     """What can be chosen, as a form has it."""
@@ -58,7 +61,7 @@ def releases(visit: Visit) -> Response:
     if now is not None and before is not None and now.name != before.name:
         comparison = _compare(visit, now, before)
     names = [(each.name, each.name) for each in found]
-    return visit.render("releases.html", ReleasesPage(found, names, comparison))
+    return visit.render("releases.html", ReleasesPage(values_of(visit), found, names, comparison))
 
 
 def _compare(visit: Visit, now: Profile, before: Profile) -> Comparison:

@@ -108,6 +108,4 @@ def _before(outline: Sequence[OutlineEvent], chosen: str) -> str:
     return ""
 
 
-PAGES: Final = (
-    Page("/runs/{run_id:path}", run, default_range="all", more=("view", "rows", *NAMES)),
-)
+PAGES: Final = (Page("/runs/{run_id:path}", run, more=("view", "rows", *NAMES)),)

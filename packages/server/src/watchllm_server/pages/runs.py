@@ -14,6 +14,7 @@ from watchllm_server.pages.narrowing import (
     least_cost,
     least_ms,
     one_address,
+    values_of,
 )
 from watchllm_server.pages.site import Page, Visit
 from watchllm_server.query.runs import RunStatus, Whole, page_of_runs
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
+    from watchllm_server.pages.narrowing import Values
     from watchllm_server.query.events import SortOrder
     from watchllm_server.query.runs import Run, RunSort
 
@@ -57,6 +59,7 @@ _DEFAULT: Final = ("started", "duration", "calls", "steps", "errors", "tokens", 
 class RunsPage:
     """The runs that match."""
 
+    values: Values
     runs: list[Run]
     shown: tuple[str, ...]
     """The names of the columns to show."""
@@ -96,8 +99,10 @@ def runs(visit: Visit) -> Response:
         sort_by=sort_by,
         sort_order=sort_order,
     )
-    is_bare = not page.runs and not any(state.given.values())
+    # Where nothing is asked for and nothing is listed, there may be nothing at all.
+    start = start_of(visit) if not page.runs and not state.given else None
     context = RunsPage(
+        values=values_of(visit),
         runs=page.runs,
         shown=shown,
         columns=[(name, heading, name in shown) for name, heading in COLUMNS.items()],
@@ -106,11 +111,9 @@ def runs(visit: Visit) -> Response:
         newest_url=state.url() if state["cursor"] else "",
         older_url=state.url(cursor=page.next_cursor) if page.next_cursor else "",
         losses=services.metadata.losses(project_id),
-        start=start_of(visit) if is_bare else None,
+        start=start if start is not None and not start.run_url else None,
     )
     return visit.render("runs.html", context)
 
 
-PAGES: Final = (
-    Page("/runs", runs, name="Runs", key="r", place=2, default_range="all", more=NAMES),
-)
+PAGES: Final = (Page("/runs", runs, name="Runs", key="r", place=2, all_times=True, more=NAMES),)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import gzip
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -87,6 +88,8 @@ class Page:
     """Where the navigation has it, from 1 on."""
     method: Literal["GET", "POST"] = "GET"
     default_range: Range = "24h"
+    all_times: bool = False
+    """Whether it may be asked for all times, as a list can that has no chart."""
     more: tuple[str, ...] = ()
     """What its address may say that no other's does: see filters.read_state."""
 
@@ -161,23 +164,6 @@ class Site:
         self.assets = Assets()
         self._pages = pages
         self._nav = sorted((page for page in pages if page.name), key=lambda page: page.place)
-        self._templates = Environment(
-            loader=PackageLoader("watchllm_server.pages"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters |= show.FILTERS | {"visible": visible}
-        self._templates.globals |= {
-            "asset": self.assets.address,
-            "project_url": project_url,
-            "run_url": run_url,
-            "event_url": event_url,
-            "ranges_of": lambda lists: [
-                each for each in RANGES.items() if lists or each[0] != "all"
-            ],
-        }
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the pages and of what they load."""
@@ -198,11 +184,16 @@ class Site:
         status: int = 200,
     ) -> Response:
         """Return a page, packed for browsers that unpack it."""
-        text = self._templates.get_template(template).render(
-            page=context,
-            visit=getattr(request.state, "visit", None),
-            nav=self._nav,
-            visitor=getattr(request.state, "visitor", Visitor()),
+        text = (
+            _templates()
+            .get_template(template)
+            .render(
+                page=context,
+                asset=self.assets.address,
+                visit=getattr(request.state, "visit", None),
+                nav=self._nav,
+                visitor=getattr(request.state, "visitor", Visitor()),
+            )
         )
         # A lone half of a surrogate pair can be shown but not sent.
         content = text.encode("utf-8", "replace")
@@ -275,6 +266,7 @@ class Site:
             request.query_params,
             self.services.clock.now(),
             default=page.default_range,
+            all_times=page.all_times,
             more=page.more,
         )
         visit = Visit(request, self.services, self, page, project, projects, state, form)
@@ -300,6 +292,32 @@ class Site:
             return RedirectResponse(address, 303, headers=self.headers(request))
         request.state.visitor = visitor
         return visitor
+
+
+def compile_templates() -> None:
+    """Compile what pages are made from, so that their first visitors do not wait for it."""
+    for name in _templates().list_templates():
+        _templates().get_template(name)
+
+
+@cache
+def _templates() -> Environment:
+    """Return the templates, each of which a process compiles once."""
+    found = Environment(
+        loader=PackageLoader("watchllm_server.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= show.FILTERS | {"visible": visible}
+    found.globals |= {
+        "project_url": project_url,
+        "run_url": run_url,
+        "event_url": event_url,
+        "ranges_of": lambda lists: [each for each in RANGES.items() if lists or each[0] != "all"],
+    }
+    return found
 
 
 def project_url(project_id: str, path: str, **query: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast, get_args
 
 from watchllm_server.errors import Problem, invalid_query
 from watchllm_server.pages.charts import Chart, Line, number
+from watchllm_server.pages.narrowing import values_of
 from watchllm_server.pages.site import NotFoundError, Page, Visit
 from watchllm_server.query.costs import costs
 from watchllm_server.query.profiles import ProfileOrder, profiles
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from watchllm_server.metadata import Erasure
+    from watchllm_server.pages.narrowing import Values
     from watchllm_server.query.costs import Cost
     from watchllm_server.query.filter import Filter
     from watchllm_server.query.profiles import Profile
@@ -39,6 +41,7 @@ ORDERS: Final[Mapping[ProfileOrder, str]] = {
 class UsersPage:
     """The users of which there is the most."""
 
+    values: Values
     users: list[tuple[Profile, str]]
     """Each with the address of its page."""
     orders: list[tuple[str, str]]
@@ -74,6 +77,7 @@ def users(visit: Visit) -> Response:
         search=state["find"],
     )
     context = UsersPage(
+        values=values_of(visit),
         users=[(each, visit.link("/users/one", user=each.name)) for each in found[:_USERS]],
         orders=[*ORDERS.items()],
         is_cut=len(found) > _USERS,

@@ -23,6 +23,17 @@
     share: (value) => `${digits(100 * value)} %`,
   };
 
+  const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
+  const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
+
+  // Days, or hours with the day below the first one of each.
+  function dates(marks, step) {
+    const days = marks.map((at) => DAY.format(1000 * at));
+    if (step >= 86400) return days;
+    return marks.map((at, i) => CLOCK.format(1000 * at) + (days[i] === days[i - 1] ? "" : `\n${days[i]}`));
+  }
+
   // Each line of a stack is drawn with all lines below it added; its legend shows its own value.
   function columns(chart) {
     if (chart.kind !== "stacked") return chart.lines.map((line) => line.values);
@@ -32,6 +43,8 @@
 
   function options(chart, width, zoom) {
     const read = (value) => (value === null || value === undefined ? "–" : UNITS[chart.unit](value));
+    // Where the pointer is away the legend has names alone.
+    const pointed = (i, text) => (i === null || i === undefined ? "" : text());
     const bars = chart.kind === "line" ? undefined : uPlot.paths.bars({ size: [0.8, 40], align: 1 });
     const axis = { stroke: style("--muted"), grid: { stroke: style("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     const series = chart.lines.map((line) => ({
@@ -41,16 +54,16 @@
       width: bars ? 0 : 1.6,
       paths: bars,
       points: { show: !bars && chart.times.length < 3 },
-      value: (_, __, ___, i) => (i === null || i === undefined ? "" : read(line.values[i])),
+      value: (_, __, ___, i) => pointed(i, () => read(line.values[i])),
     }));
     return {
       width,
       height: HEIGHT,
-      padding: [8, 14, 0, 0],
+      padding: [8, 22, 0, 0],
       cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
       scales: { x: { range: (_, from, to) => [from, bars ? to + chart.width : to] }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
-      axes: [{ ...axis, size: 38, space: 56 }, { ...axis, size: 52, values: (_, marks) => marks.map(read) }],
-      series: [{ label: "Time", value: (_, at) => (at === null || at === undefined ? "–" : new Date(1000 * at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })) }, ...series],
+      axes: [{ ...axis, size: (_, marks) => (marks?.some((mark) => mark.includes("\n")) ? 38 : 24), space: 56, values: (_, marks, __, ___, step) => dates(marks, step) }, { ...axis, size: 52, values: (_, marks) => marks.map(read) }],
+      series: [{ label: "Time", value: (_, at, __, i) => pointed(i, () => MOMENT.format(1000 * at)) }, ...series],
       hooks: { setSelect: [(plot) => zoom(plot, chart)] },
     };
   }
@@ -89,6 +102,11 @@
       settings.series = [settings.series[0], ...settings.series.slice(1).reverse()];
     }
     drawn.set(figure, new uPlot(settings, [chart.times, ...lines], place));
+    if (chart.kind === "stacked") {
+      // Names stand in the order that they were given in, as in the table below.
+      const names = place.querySelector(".u-legend tbody");
+      names.append(...[...names.children].slice(1).reverse());
+    }
   }
 
   const widths = new ResizeObserver((entries) => {
