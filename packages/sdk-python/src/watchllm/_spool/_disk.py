@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import deque
 from contextlib import suppress
+from itertools import count
 
 from watchllm._spool._folder import SUFFIX, Claim, SpoolUnusable
 from watchllm._spool._memory import MemorySpool, Record, Spool, take_from
@@ -57,6 +58,10 @@ class DiskSpool(Spool):
         self._segments: deque[Segment] = deque()  # with records that are not acknowledged
         self._spares: deque[Segment] = deque()
         self._unsealed: deque[Segment] = deque()
+        # The one that the worker reads or marks without the lock: whoever else is done with it must
+        # not close its file, whose number the app's next file would get.
+        self._held: Segment | None = None
+        self._numbers = count(1)
         self._made = 0
         self._wanted = 0  # spares
         self._others_bytes = 0  # of other processes
@@ -153,8 +158,9 @@ class DiskSpool(Spool):
         return self._make_room()
 
     def _make(self, size: int, *, touched: bool) -> Segment:
-        self._made += 1
-        name = f"{self._made:06d}{SUFFIX}"
+        # The app and its worker may both be here: no two get the same number.
+        number = self._made = next(self._numbers)
+        name = f"{number:06d}{SUFFIX}"
         claim = self._claim = self._claim or self._folder.claim()
         try:
             return Segment.create(os.path.join(claim.path, name), size, touched=touched)
@@ -172,15 +178,22 @@ class DiskSpool(Spool):
             and len(self._segments) > FEWEST_SEGMENTS
         ):
             segment = self._segments.popleft()
-            segment.dropped = True
             lost = segment.count - segment.read
             self._gone += lost
             dropped += lost
             with suppress(ValueError):
                 self._unsealed.remove(segment)
-            segment.remove()
+            self._give_up(segment, keep=False)
         self._look_round()
         return dropped
+
+    def _give_up(self, segment: Segment, *, keep: bool) -> None:
+        """Close a segment for good, or have the worker do it who holds it; delete or keep it."""
+        segment.dropped = True
+        if segment is not self._held:
+            segment.forget()
+        if not keep:
+            segment.unlink()
 
     def _look_round(self) -> None:
         self.crowded = self.fullness() > CROWDED_SHARE
@@ -198,12 +211,14 @@ class DiskSpool(Spool):
         """Take the oldest events, up to both limits, but always one if any waits."""
         with self._lock:
             taken = take_from(self._returned, max_events, max_bytes)
-        if not taken:
-            taken = self._take_from_disk(max_events, max_bytes)
-        with self._lock:
-            for record in taken:
-                self._taken[record.number] = record
+            self._note_taken(taken)
+        taken = taken or self._take_from_disk(max_events, max_bytes)
         return taken or self._memory.take(max_events, max_bytes)
+
+    def _note_taken(self, records: Sequence[Record]) -> None:
+        """Note who is being sent, before the lock is let go: `settled` asks for it."""
+        for record in records:
+            self._taken[record.number] = record
 
     def _take_from_disk(self, max_events: int, max_bytes: int) -> list[Record]:
         while True:
@@ -213,12 +228,15 @@ class DiskSpool(Spool):
                 if segment is None:
                     return []
                 most = min(max_events, segment.count - segment.read)
+                self._held = segment
             # Without the lock: appends go on meanwhile, and so may the dropping of this segment.
             found: list[tuple[int, bytes | None]] = []
             with suppress(OSError):
                 found = segment.records(most, max_bytes)
             with self._lock:
+                self._held = None
                 if segment.dropped:
+                    segment.forget()
                     continue
                 if not found:
                     # The file can no longer be read: nothing of it ever will be.
@@ -233,6 +251,7 @@ class DiskSpool(Spool):
                         self._damaged += 1
                     else:
                         taken.append(Record(number, data, segment, end))
+                self._note_taken(taken)
             if taken:
                 return taken
             self._note(segment, found[-1][0])
@@ -253,11 +272,18 @@ class DiskSpool(Spool):
 
     def _note(self, segment: Segment, end: int) -> None:
         """Note how far a segment is done; delete it when nothing of it is needed any more."""
-        with suppress(OSError):
-            if not segment.dropped:
-                segment.acknowledge(end)
         with self._lock:
-            done = segment.sealed and segment.acknowledged >= segment.end and not segment.dropped
+            if segment.dropped:
+                return
+            self._held = segment
+        with suppress(OSError):
+            segment.acknowledge(end)
+        with self._lock:
+            self._held = None
+            if segment.dropped:
+                segment.forget()
+                return
+            done = segment.sealed and segment.acknowledged >= segment.end
             if done and segment in self._segments:
                 self._segments.remove(segment)
                 self._look_round()
@@ -350,10 +376,7 @@ class DiskSpool(Spool):
             segments = [*self._segments, *self._spares]
             kept = {record.segment for record in (*self._taken.values(), *self._returned)}
             for segment in segments:
-                if segment.read < segment.count or segment in kept:
-                    segment.forget()
-                else:
-                    segment.remove()
+                self._give_up(segment, keep=segment.read < segment.count or segment in kept)
             self._active = None
             self._segments.clear()
             self._spares.clear()

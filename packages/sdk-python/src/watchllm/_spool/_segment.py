@@ -111,11 +111,12 @@ class Segment:
 
     def seal(self) -> None:
         """Let go of the map: nothing more is written."""
-        if self._map is not None:
+        # Whoever takes it closes it: the app may drop what its worker seals.
+        mapped, self._map = self._map, None
+        if mapped is not None:
             self._words.release()
             self._bytes.release()
-            self._map.close()
-            self._map = None
+            mapped.close()
 
     def records(self, most: int, max_bytes: int) -> list[tuple[int, bytes | None]]:
         """Return the end and the data of each of the next `most` records, at least of one.
@@ -151,8 +152,12 @@ class Segment:
         os.pwrite(self._descriptor, end.to_bytes(8, sys.byteorder), _ACKNOWLEDGED)
 
     def remove(self) -> None:
-        """Delete the file."""
+        """Close and delete the file."""
         self.forget()
+        self.unlink()
+
+    def unlink(self) -> None:
+        """Delete the file's name; an open file stays readable."""
         with suppress(OSError):
             os.unlink(self.path)
 
