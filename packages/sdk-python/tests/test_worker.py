@@ -187,3 +187,26 @@ def test_whoever_is_added_twice_is_served_once() -> None:
     assert ended.wait(30)
 
     assert done == ["a watchllm"] * 2
+
+
+def test_what_the_thread_serves_is_left_to_it() -> None:
+    """Whoever finds that something is served by now does no step of it."""
+    done: list[str] = []
+
+    class DueElsewhere(Idle):
+        def next_at(self, now: float) -> float | None:
+            is_thread = threading.current_thread().name == "watchllm"
+            return super().next_at(now) if is_thread else now
+
+    served = DueElsewhere("a", 1, done, threading.Event())
+    worker = Worker(CLOCK)
+    assert worker.add(served)
+
+    assert worker.step_alone(served, 0.0)
+
+    assert done == []
+    with worker.condition:
+        served.idle = False
+        worker.condition.notify_all()
+    assert served.ended.wait(30)
+    assert done == ["a watchllm"]

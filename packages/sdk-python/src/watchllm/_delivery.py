@@ -173,7 +173,7 @@ class Delivery:
             condition.notify_all()
         while not self._spool.settled(target):
             if not self._served:
-                self._step_alone(until)
+                self._worker.step_alone(self, until)
             with condition:
                 if self._spool.settled(target):
                     break
@@ -208,24 +208,16 @@ class Delivery:
         """Wait for the end of the closing; True if everything was delivered."""
         if self._worker.is_this_thread():
             return False  # it would wait for itself; it ends once this call is over
-        while not self._served and not self._concluded:
-            self._step_alone(deadline)  # nothing was logged, or no thread could be started
+        # Where nothing was logged, or no thread could be started.
+        while not (self._served or self._concluded):
+            if not self._worker.step_alone(self, deadline):
+                break
         with self._worker.condition:
             while not self._concluded and self._clock.monotonic() < deadline:
                 self._clock.wait(self._worker.condition, deadline)
             self._conclude_all()
         self._say()
         return self._delivered_all
-
-    def _step_alone(self, until: float) -> None:
-        """Do the worker's work in its place, where no thread can be started."""
-        with self._worker.condition:
-            now = self._clock.monotonic()
-            at = self.next_at(now)
-            if at is None or at > now:
-                self._clock.wait(self._worker.condition, until if at is None else min(at, until))
-                return
-        self.step()
 
     def _conclude_all(self) -> None:
         """Count what is left at the end, once; a thread that still hangs counts nothing more."""

@@ -56,6 +56,7 @@ class Worker:
         self._served: list[Served] = []
         self._alone: list[Served] = []  # those that do without a thread
         self._thread: threading.Thread | None = None
+        self._stepping = False  # somebody does the thread's work in its place
 
     def add(self, delivery: Served) -> bool:
         """Serve a delivery from now on; False if no thread can be started.
@@ -85,6 +86,31 @@ class Worker:
         except RuntimeError:
             self._thread = None
             return False
+        return True
+
+    def step_alone(self, delivery: Served, until: float) -> bool:
+        """Do the thread's work for a delivery in its place, where no thread can be started.
+
+        One thread at a time does it: whoever else comes waits, and so does whoever has nothing to
+        do yet. False if another is still at it when `until` has come.
+        """
+        with self.condition:
+            now = self.clock.monotonic()
+            if delivery in self._served:
+                return True
+            if self._stepping and now >= until:
+                return False
+            at = until if self._stepping else delivery.next_at(now)
+            if at is None or at > now:
+                self.clock.wait(self.condition, until if at is None else min(at, until))
+                return True
+            self._stepping = True
+        try:
+            delivery.step()
+        finally:
+            with self.condition:
+                self._stepping = False
+                self.condition.notify_all()
         return True
 
     def is_this_thread(self) -> bool:
@@ -130,6 +156,9 @@ class Worker:
         """Wait until a delivery has something to do; None if there is none left to serve."""
         with self.condition:
             while self._served:
+                if self._stepping:
+                    self.clock.wait(self.condition, None)
+                    continue
                 now = self.clock.monotonic()
                 earliest: float | None = None
                 for delivery in self._served:
