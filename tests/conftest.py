@@ -65,7 +65,7 @@ class Server:
     def _ask(self, request: urllib.request.Request, key: str | None) -> tuple[int, str]:
         request.add_header("Authorization", f"Bearer {key or self.key}")
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(request, timeout=100) as answer:  # noqa: S310 - loopback
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refused:
             with refused:

@@ -31,7 +31,7 @@ def test_the_quick_start_runs_and_its_call_is_stored(server: Server) -> None:
         env=server.environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=True,
     )
     run = server.run("my-first-run")
@@ -60,7 +60,7 @@ def test_the_curl_example_is_accepted_and_reads_back(server: Server) -> None:
         env=server.environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=True,
     )
 

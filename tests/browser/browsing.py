@@ -22,7 +22,7 @@ def administer(server: Server, path: str, **body: Any) -> dict[str, Any]:
         json.dumps(body).encode(),
         {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=100) as answer:  # noqa: S310 - loopback
         made: dict[str, Any] = json.load(answer)
     return made
 

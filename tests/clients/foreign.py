@@ -76,7 +76,7 @@ def upstream(command: list[Any]) -> Iterator[str]:
 def wait_until_served(url: str, process: subprocess.Popen[bytes]) -> None:
     """Return once an upstream lists its models; fail if it ends before."""
     headers = {"Authorization": f"Bearer {PROVIDER_KEY}"}
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 100
     while time.monotonic() < deadline:
         assert process.poll() is None, f"{process.args} ended with {process.returncode}"
         try:
@@ -90,7 +90,7 @@ def wait_until_served(url: str, process: subprocess.Popen[bytes]) -> None:
 
 def post(url: str, body: dict[str, Any]) -> None:
     """Send JSON to an address of loopback."""
-    with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=30):  # noqa: S310 - loopback
+    with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=100):  # noqa: S310 - loopback
         pass
 
 

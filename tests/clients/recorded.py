@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def events_of(server: Server, run_id: str, count: int) -> list[dict[str, Any]]:
     """Return the events of a run, once there are so many; they are stored a moment later."""
     question = json.dumps({"run_id": run_id, "limit": 100, "sort_order": "asc"}).encode()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while True:
         status, text = server.post("/v1/events/query", question)
         assert status == 200, text

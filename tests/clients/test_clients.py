@@ -85,7 +85,7 @@ def test_the_commands_of_the_http_page_run_and_are_recorded(gateway: Server) -> 
                 ["bash", "-c", f"{command.strip()} --silent --show-error --fail"],
                 check=True,
                 capture_output=True,
-                timeout=60,
+                timeout=100,
             ).stdout
         )
         for _ in range(2)

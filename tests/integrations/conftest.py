@@ -28,7 +28,7 @@ EXAMPLES = ROOT / "examples" / "frameworks"
 PAGES = ROOT / "docs" / "howto" / "frameworks"
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 100
 
 # What a shell starts in the background ignores Ctrl-C, and so would each program started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)

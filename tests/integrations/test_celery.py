@@ -89,7 +89,7 @@ def test_a_task_is_in_the_run_of_whoever_sent_it(worker: CapturedEvents) -> None
 
     @watchllm.step
     def plan() -> int:
-        result: int = add.delay(1, 2).get(timeout=30)
+        result: int = add.delay(1, 2).get(timeout=100)
         return result
 
     with watchllm.trace("run-1", user_id="ada", tags=["web"], release="1.2"):
@@ -106,9 +106,9 @@ def test_chains_chords_and_retries_stay_in_the_run(worker: CapturedEvents) -> No
     """What a task sends, be it itself once more, is in the task's run."""
     tries.clear()
     with watchllm.trace("run-1"):
-        assert chain(add.s(1, 2), add.s(3)).delay().get(timeout=30) == 6
-        assert chord([add.s(1, 1), add.s(2, 2)], total.s()).delay().get(timeout=30) == 6
-        assert stubborn.delay().get(timeout=30) == "done"
+        assert chain(add.s(1, 2), add.s(3)).delay().get(timeout=100) == 6
+        assert chord([add.s(1, 1), add.s(2, 2)], total.s()).delay().get(timeout=100) == 6
+        assert stubborn.delay().get(timeout=100) == "done"
 
     assert len(worker) == 7
     assert runs(worker) == {"run-1"}
@@ -117,7 +117,7 @@ def test_chains_chords_and_retries_stay_in_the_run(worker: CapturedEvents) -> No
 def test_a_task_sent_outside_of_a_run_is_named_by_its_id(worker: CapturedEvents) -> None:
     """It is found by what Celery's own log calls it."""
     sent = add.delay(1, 2)
-    sent.get(timeout=30)
+    sent.get(timeout=100)
 
     assert runs(worker) == {sent.id}
 
@@ -130,7 +130,7 @@ def test_tasks_at_once_are_each_in_their_own_run(worker: CapturedEvents) -> None
         with watchllm.trace(name):
             sent.append(add.delay(number, 0))
     for each in sent:
-        each.get(timeout=30)
+        each.get(timeout=100)
 
     found = {event["prompt"]: event["run_id"] for event in worker}
     assert found == {f"{number} + 0": name for number, name in enumerate(names)}
@@ -156,7 +156,7 @@ def test_a_message_that_anybody_sends_does_no_harm(worker: CapturedEvents) -> No
     """A header that cannot be read is as if not there."""
     for header in ("nonsense", {"run_id": 7}, {"run_id": "r" * 100_000}, None):
         sent = add.apply_async((1, 2), headers={"watchllm": header})
-        assert sent.get(timeout=30) == 3
+        assert sent.get(timeout=100) == 3
         assert worker[-1]["run_id"] == sent.id
 
 
@@ -175,9 +175,9 @@ def test_results_and_exceptions_are_as_without_it(
             monkeypatch.setattr(_tasks, "run_of", fail)
             monkeypatch.setattr(watchllm.get_client(), "flush", fail)
         with watchllm.trace("run-1"):
-            assert add.delay(1, 2).get(timeout=30) == 3
+            assert add.delay(1, 2).get(timeout=100) == 3
             with pytest.raises(ValueError, match="the app's own") as raised:
-                failing.delay().get(timeout=30)
+                failing.delay().get(timeout=100)
         lines = traceback.extract_tb(raised.value.__traceback__)
         seen.append([line.name for line in lines])
     monkeypatch.undo()
@@ -191,7 +191,7 @@ def test_connecting_twice_connects_once(worker: CapturedEvents) -> None:
     connect(flush_seconds=29.0)
 
     receivers = [signals.task_prerun.receivers, signals.before_task_publish.receivers]
-    assert add.delay(1, 2).get(timeout=30) == 3
+    assert add.delay(1, 2).get(timeout=100) == 3
     assert [len(those) for those in receivers] == [1, 1]
     assert len(worker) == 1
 
@@ -239,6 +239,6 @@ def test_the_program_of_the_page_runs(
         start_worker(page.app, pool="solo", perform_ping_check=False, shutdown_timeout=30),
         watchllm.trace("run-1"),
     ):
-        assert page.answer.delay("2 + 2?").get(timeout=30) == "4"
+        assert page.answer.delay("2 + 2?").get(timeout=100) == "4"
 
     assert runs(watchllm_events) == {"run-1"}

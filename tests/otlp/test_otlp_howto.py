@@ -30,7 +30,7 @@ def test_the_program_of_the_page_runs_and_its_call_is_stored(server: Server, end
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=True,
     )
 

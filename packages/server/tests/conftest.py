@@ -245,7 +245,7 @@ class Server:
         """Send a signal and return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=100)
         return self.process.returncode
 
 

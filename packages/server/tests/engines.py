@@ -37,7 +37,7 @@ class ClickHouseProcess:
         self._process = subprocess.Popen(
             [sys.executable, str(program), str(self._directory), str(self.port)]
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 100
         while not self._answers():
             assert self._process.poll() is None, "the ClickHouse server for tests has ended"
             assert time.monotonic() < deadline, "the ClickHouse server for tests does not answer"

@@ -37,7 +37,7 @@ HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
 
 def ask(server: Server, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     """Return status and JSON of a request on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=100)
     try:
         content = None if body is None else json.dumps(body).encode()
         connection.request(method, path, content, HEADERS)

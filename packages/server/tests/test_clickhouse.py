@@ -223,7 +223,7 @@ def _post(server: Server, events: list[dict[str, Any]]) -> tuple[int, dict[str, 
     """Post a batch and return status and headers."""
     import http.client  # noqa: PLC0415 - used here alone
 
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=100)
     body = json.dumps({"events": events}).encode()
     connection.request("POST", "/v1/events/batch", body, HEADERS)
     answer = connection.getresponse()

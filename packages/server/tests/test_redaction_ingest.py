@@ -133,7 +133,7 @@ def test_nothing_that_was_planted_is_anywhere(
     seen = [exported, *(page(server, path) for path in ("/", "/events/batch", "/runs/run-batch"))]
     found = [ids(server, text) for text in (ADDRESS, "jane.doe", "1111 1111", "[REDACTED_EMAIL]")]
     server.process.terminate()
-    seen += server.process.communicate(timeout=30)
+    seen += server.process.communicate(timeout=100)
     rows = stored_rows(tmp_path / "data" / "events")
     seen += [rows, (tmp_path / "data" / "metadata.db").read_bytes().decode("latin-1")]
 
@@ -220,7 +220,7 @@ def traces(server: Server) -> None:
         (export.SerializeToString(), "x-protobuf"),
         (json.dumps(told).encode(), "json"),
     ):
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=100)
         headers = {**HEADERS, **SDK, "Content-Type": f"application/{kind}"}
         connection.request("POST", "/v1/traces", body, headers)
         answer = connection.getresponse()
@@ -230,7 +230,7 @@ def traces(server: Server) -> None:
 
 def page(server: Server, path: str) -> str:
     """Return what a page shows."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=100)
     connection.request("GET", path)
     text = connection.getresponse().read().decode()
     connection.close()

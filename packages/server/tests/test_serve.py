@@ -28,7 +28,7 @@ PASSWORD = "a password of the tests"
 
 def ask(server: Server, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
     """Return status and JSON of a request on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=100)
     try:
         connection.request(method, path, body, HEADERS)
         answer = connection.getresponse()
@@ -101,7 +101,7 @@ def refusal(*arguments: str, **environment: str) -> str:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
         check=False,
     )
     assert done.returncode == 2, done.stderr
@@ -121,7 +121,7 @@ def test_the_first_start_prints_a_project_and_a_key_once(tmp_path: Path) -> None
         if line.startswith("export "):
             name, _, value = line.removeprefix("export ").strip().partition("=")
             lines[name] = value
-    connection = http.client.HTTPConnection("127.0.0.1", first.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", first.port, timeout=100)
     connection.request(
         "GET", "/v1/runs", headers={"Authorization": f"Bearer {lines['WATCHLLM_API_KEY']}"}
     )
@@ -131,7 +131,7 @@ def test_the_first_start_prints_a_project_and_a_key_once(tmp_path: Path) -> None
     second = Server(tmp_path, **environment)
     assert ask(second, "GET", "/readyz")[0] == 200
     second.process.send_signal(signal.SIGTERM)
-    rest, _ = second.process.communicate(timeout=30)
+    rest, _ = second.process.communicate(timeout=100)
 
     assert status == 200
     assert lines["WATCHLLM_BASE_URL"] == f"http://127.0.0.1:{first.port}/v1"
@@ -147,7 +147,7 @@ def test_a_given_project_and_key_work_and_are_not_printed(
         server = serve(tmp_path)
         status, answer = ask(server, "GET", "/v1/runs")
         server.process.send_signal(signal.SIGTERM)
-        output = "".join(server.process.communicate(timeout=30))
+        output = "".join(server.process.communicate(timeout=100))
 
         assert (status, answer["runs"]) == (200, [])
         assert KEY not in server.first_line + output
@@ -241,7 +241,7 @@ def test_a_key_made_by_a_command_works_at_once(
     )
     secret = made.stdout.strip().rpartition("=")[2]
 
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=100)
     connection.request("GET", "/v1/runs", headers={"Authorization": f"Bearer {secret}"})
     status = connection.getresponse().status
     connection.close()
@@ -320,7 +320,7 @@ def test_a_wrong_setting_is_one_sentence(
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
         check=False,
     )
 
@@ -350,7 +350,7 @@ def test_data_of_a_newer_version_is_left_alone(
         ],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
         check=False,
     )
 

@@ -29,7 +29,7 @@ def ask(
     server: Server, method: str, path: str, body: Any = None, **headers: str
 ) -> http.client.HTTPResponse:
     """Return the answer to a request on a connection of its own, read to its end."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=100)
     content = body if isinstance(body, str) or body is None else json.dumps(body)
     sent = {"Content-Type": "application/json", **headers}
     with closing(connection):
@@ -104,14 +104,14 @@ def test_a_config_file_and_logs_of_json(tmp_path: Path) -> None:
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline().split(",")[0].rpartition(":")[2])
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=100)
         with closing(connection):
             body = json.dumps({"events": [prompt_call(prompt="a secret")]})
             headers = {"Authorization": f"Bearer {KEY}"}
             connection.request("POST", "/v1/events/batch", body, headers)
             assert connection.getresponse().status == 200
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=100)
     finally:
         process.kill()
         process.wait()

@@ -118,7 +118,7 @@ def outcomes(target: dict[str, Any]) -> dict[str, Any]:
         api_key=target["key"],
         default_headers=target["headers"],
         max_retries=0,
-        timeout=30,
+        timeout=100,
     ) as client:
         return {name: call(client) for name, call in CALLS.items()}
 

@@ -64,6 +64,6 @@ def post_events(server: Running, events: list[dict[str, Any]]) -> dict[str, Any]
         json.dumps({"events": events}).encode(),
         {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=100) as answer:  # noqa: S310 - loopback
         answered: dict[str, Any] = json.load(answer)
         return answered

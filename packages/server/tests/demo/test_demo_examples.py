@@ -245,7 +245,7 @@ def web_app(world: World, **more: str) -> Iterator[Child]:
 def ask(app: Child, body: dict[str, str], run_id: str | None = None) -> tuple[int, str | None, Any]:
     """Post a prompt; return status, the x-run-id of the answer, and its body."""
     headers = {"Content-Type": "application/json", **({"x-run-id": run_id} if run_id else {})}
-    connection = http.client.HTTPConnection(HOST, app.port, timeout=30)
+    connection = http.client.HTTPConnection(HOST, app.port, timeout=100)
     try:
         connection.request("POST", "/api/chat", json.dumps(body), headers)
         answer = connection.getresponse()

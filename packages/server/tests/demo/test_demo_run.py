@@ -40,7 +40,7 @@ def run_once(folder: Path, *arguments: str, **more: str) -> subprocess.Completed
         env=environment(folder, **more),
         capture_output=True,
         text=True,
-        timeout=55,
+        timeout=100,
         check=False,
     )
 
@@ -79,7 +79,7 @@ def test_once_shows_the_table_and_exits_0(tmp_path: Path) -> None:
 
 def read(address: str) -> str:
     """Return the text at an address."""
-    with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310 - loopback
+    with urllib.request.urlopen(address, timeout=100) as answer:  # noqa: S310 - loopback
         return str(answer.read().decode())
 
 
@@ -148,7 +148,7 @@ def test_a_port_in_use_is_named_and_another_taken(tmp_path: Path) -> None:
             env=environment(tmp_path),
             capture_output=True,
             text=True,
-            timeout=55,
+            timeout=100,
             check=False,
         )
 

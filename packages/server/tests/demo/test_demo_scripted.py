@@ -174,7 +174,7 @@ def test_a_wrong_request_is_told_what_is_wrong(
 ) -> None:
     """What the endpoint cannot serve gets an error of OpenAI's shape that names the fault."""
     method, path = request_line.split()
-    connection = http.client.HTTPConnection(HOST, endpoint.port, timeout=30)
+    connection = http.client.HTTPConnection(HOST, endpoint.port, timeout=100)
     try:
         connection.request(method, path, body)
         answer = connection.getresponse()

@@ -31,7 +31,7 @@ class Asking:
         self._client = httpx2.Client(
             base_url=f"http://127.0.0.1:{server.port}",
             headers={"Authorization": f"Bearer {KEY}"},
-            timeout=60,
+            timeout=100,
         )
 
     def __enter__(self) -> Self:
@@ -56,7 +56,7 @@ class Asking:
         """Post to a route, and return the answer; without a key, as who administers."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         url = self._client.base_url.join(path)
-        answer = httpx2.post(url, json=body, headers=headers, timeout=60)
+        answer = httpx2.post(url, json=body, headers=headers, timeout=100)
         assert answer.status_code == 200
         return answer.json()
 

@@ -103,7 +103,7 @@ def test_a_key_without_the_scope_reaches_no_provider(
         f"http://127.0.0.1:{server.port}/v1/admin/projects/proj-tests/keys",
         content=json.dumps({"name": "sender", "scopes": ["ingest"]}),
         headers={"content-type": "application/json"},
-        timeout=30,
+        timeout=100,
     ).json()
     secret = max((str(value) for value in made.values()), key=len)
     assert secret.startswith("wllm_")

@@ -29,7 +29,7 @@ _SERVERS = "sk-planted-of-the-server-0123456789"
 _PROJECTS = "sk-planted-of-the-project-0123456789"
 _REQUESTS = "sk-planted-of-the-request-0123456789"
 _PLANTED = (_SERVERS, _PROJECTS, _REQUESTS)
-_PATIENCE_SECONDS = 30
+_PATIENCE_SECONDS = 100
 
 
 def client_of(server: Server) -> httpx2.Client:
@@ -98,7 +98,7 @@ def test_provider_keys_are_in_no_event_page_log_or_file(
         said.append(json.dumps(events))
         said.append(client.get("/v1/export", params={"format": "jsonl"}).text)
         said += [
-            httpx2.get(f"http://127.0.0.1:{server.port}{path}", timeout=30).text
+            httpx2.get(f"http://127.0.0.1:{server.port}{path}", timeout=100).text
             for path in ("/", "/metrics", f"/runs/{events[0]['run_id']}")
         ]
     server.process.send_signal(signal.SIGTERM)

@@ -45,7 +45,7 @@ class Asking:
     def post(self, path: str, body: Any, headers: dict[str, str] | None = None) -> httpx2.Response:
         """Post a body."""
         told = {**self._headers, **(headers or {})}
-        return httpx2.post(f"{self.url}{path}", json=body, headers=told, timeout=60)
+        return httpx2.post(f"{self.url}{path}", json=body, headers=told, timeout=100)
 
     def hit(self) -> httpx2.Response:
         """Return a hit by meaning: on a busy machine the first lookups may be given up."""
@@ -57,7 +57,7 @@ class Asking:
 
     def stats(self) -> Any:
         """Return what is known of hits by meaning."""
-        answer = httpx2.get(f"{self.url}/v1/cache/stats", headers=self._headers, timeout=60)
+        answer = httpx2.get(f"{self.url}/v1/cache/stats", headers=self._headers, timeout=100)
         return answer.json()["semantic"]
 
     def wait_until_on(self) -> None:
@@ -123,7 +123,7 @@ def test_a_hit_is_served_explained_reported_and_erased(
     after = asking.stats()
     until(lambda: rows(tmp_path, questions.FILE_NAME, "questions") >= 1)
     erased = httpx2.post(
-        f"{asking.url}/v1/admin/projects/{PROJECT}/erasures", json={"user_id": "jane"}, timeout=60
+        f"{asking.url}/v1/admin/projects/{PROJECT}/erasures", json={"user_id": "jane"}, timeout=100
     )
 
     assert (before["mode"], before["max_error_rate"]) == ("serve", 0.01)

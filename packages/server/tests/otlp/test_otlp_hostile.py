@@ -101,7 +101,7 @@ def test_hostile_bodies_keep_the_server_small(serve: Callable[..., Server], tmp_
         url = f"http://127.0.0.1:{server.port}/v1/traces"
         request = urllib.request.Request(url, body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(request, timeout=100) as answer:  # noqa: S310 - loopback
                 return int(answer.status)
         except urllib.error.HTTPError as refused:
             with refused:

@@ -220,13 +220,13 @@ def test_a_page_hears_of_new_events(serve: Callable[..., Server], tmp_path: Path
         at = (now + timedelta(seconds=number)).isoformat().replace("+00:00", "Z")
         body = json.dumps({"events": [prompt_call(run_id="r", timestamp=at)]})
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=100)
         connection.request("POST", "/v1/events/batch", body, headers)
         assert connection.getresponse().status == 200
         connection.close()
 
     send(0)
-    page = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    page = http.client.HTTPConnection("127.0.0.1", server.port, timeout=100)
     page.request("GET", "/projects/proj-tests/live/r")
     stream = page.getresponse()
 
