@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import shutil
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -191,3 +193,25 @@ def test_the_verifier_runs_on_what_was_built(model_folder: Path) -> None:
 
     assert judge.network(tokens, tokens) == judge.network(tokens, tokens)
     assert judge.network(tokens, tokens) != judge.network(tokens, [111, 112])
+
+
+# In a process of its own, for this one has loaded everything.
+WITHOUT_A_MODEL = """
+import sys
+from pathlib import Path
+from watchllm_server.cache import local
+from watchllm_server.errors import NoModelError
+try:
+    local.load(Path(sys.argv[1]))
+except NoModelError:
+    print({"numpy", "onnxruntime", "tokenizers"} & {*sys.modules})
+"""
+
+
+def test_without_a_model_nothing_is_loaded_to_run_it(tmp_path: Path) -> None:
+    """Where no model was fetched, the libraries that would run it take no memory."""
+    arguments = [sys.executable, "-c", WITHOUT_A_MODEL, str(tmp_path / "models")]
+
+    found = subprocess.run(arguments, check=True, capture_output=True, text=True)
+
+    assert found.stdout == "set()\n"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from watchllm_server.errors import ModelError, NoModelError
+from watchllm_server.errors import ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,12 +129,7 @@ def load_tokenizer(path: Path) -> Any:
 
 
 def check(folder: Path) -> None:
-    """Compare the files of a folder with the sums in it.
-
-    Raises ModelError where they differ, NoModelError where there is no such folder.
-    """
-    if not folder.exists():
-        raise NoModelError(f"{folder} holds no model: run watchllm models fetch")
+    """Compare the files of a folder with the sums in it; raise ModelError where they differ."""
     try:
         lines = (folder / SUMS).read_text().splitlines()
         for line in lines:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from watchllm_server.cache.semantic import Models
-from watchllm_server.errors import ModelError
+from watchllm_server.errors import ModelError, NoModelError
 
 if TYPE_CHECKING:
     from watchllm_server.cache.embed import Embedder
@@ -20,8 +20,12 @@ def load(folder: Path, embedder: Embedder | None = None, index: Index | None = N
     """Return the model of a folder, with an embedder and an index in the place of its own.
 
     Without those it embeds itself, and its index is empty and in memory. Takes a second.
-    Raises ModelError where it is missing or damaged, or a package that it needs is not installed.
+    Raises NoModelError where there is no such folder, ModelError where what is in it is missing or
+    damaged, or a package that it needs is not installed.
     """
+    # Without a model a server never loads what runs it: 15 MB.
+    if not folder.exists():
+        raise NoModelError(f"{folder} holds no model: run watchllm models fetch")
     try:
         from watchllm_server.cache import embed, verify  # noqa: PLC0415 - an extra
         from watchllm_server.cache.index import MemoryIndex  # noqa: PLC0415 - likewise
