@@ -1,11 +1,9 @@
-"""The pages behind the lists of errors, users and prompts, and what their forms do."""
+"""What the forms of the pages of prices and of users do."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-from browsing import OUTPUT
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -13,28 +11,6 @@ if TYPE_CHECKING:
 
     from browsing import Tab
     from conftest import Server
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [("/errors?range=30d", "error"), ("/users?range=30d", "user"), ("/prompts", "prompt")],
-)
-def test_a_row_leads_to_a_page_that_keeps_nobody_out(
-    tab: Callable[..., Tab], shop: Server, axe: str, path: str, name: str
-) -> None:
-    """The first row of a list opens a page of its own, without a barrier that axe-core finds."""
-    page = tab(width=390, scheme="dark").open(f"/projects/{shop.project}{path}")
-    page.locator("[data-row] a").first.click()
-    page.wait_for_url("**/one?**")
-    page.wait_for_function("document.body.dataset.ready === ''")
-    page.evaluate(axe)
-
-    found = page.evaluate("axe.run()")
-    wider = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-
-    page.screenshot(path=OUTPUT / f"{name}-dark-390.png", full_page=True)
-    assert [each["id"] for each in found["violations"]] == []
-    assert wider <= 0
 
 
 def test_a_price_is_set_where_it_is_missing(
