@@ -108,18 +108,42 @@ def test_an_erasure_is_noted_before_what_waits_is_settled_and_the_store_is_asked
     assert done.id not in {each.id for each in metadata.erasures.since(after)}
 
 
+@pytest.mark.parametrize("error", [StoreError("it is away"), OSError("the disk is full")])
 def test_an_erasure_that_fails_is_not_noted(
-    account: Account, store: EmbeddedStore, metadata: Metadata
+    account: Account, store: EmbeddedStore, metadata: Metadata, error: Exception
 ) -> None:
     """Nobody is shown as done what was not: the note goes, and the error comes."""
 
     def fail() -> None:
-        raise StoreError("The event store does not answer.")
+        raise error
 
-    with pytest.raises(StoreError):
+    with pytest.raises(type(error)):
         Eraser(store, metadata, lambda: None, settle=fail).erase(account.project, "user", "jane")
 
     assert metadata.erasures.of_project(account.project) == []
+
+
+def test_a_project_whose_events_cannot_be_erased_is_there_to_be_deleted_again(
+    account: Account, store: EmbeddedStore, metadata: Metadata
+) -> None:
+    """Its keys are gone, but not the project: whoever made its id anew would find its events."""
+    account.send(prompt_call())
+    fails = [True]
+
+    def settle() -> None:
+        if fails:
+            raise StoreError("The event store does not answer.")
+
+    eraser = Eraser(store, metadata, lambda: None, settle=settle)
+    with pytest.raises(StoreError):
+        eraser.erase_project(account.project, lambda: None)
+    half = metadata.project(account.project), metadata.all_keys(account.project)
+    fails.clear()
+    done = eraser.erase_project(account.project, lambda: None)
+
+    assert half[0] is not None
+    assert half[1] == []
+    assert (done.events, metadata.project(account.project)) == (1, None)
 
 
 def test_an_erased_event_that_is_sent_again_stays_away(account: Account) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from watchllm_server.errors import StoreError
 from watchllm_server.store.deletion import erase
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class Eraser:
                 self._forget_answers(project_id)
             self._settle()
             events = erase(self._store, project_id, subject, name)
-        except StoreError:
+        except Exception:
             notes.take_back(note)
             raise
         self._then()
@@ -64,11 +63,14 @@ class Eraser:
     def erase_project(self, project_id: str, forget_keys: Callable[[], None]) -> Erasure:
         """Remove a project, its keys and its events.
 
-        The keys go first, so that nothing new is stored while the events are erased.
+        The keys go first, so that nothing new is stored while the events are erased, and the
+        project last: whoever makes one of its id anew must not find its events. Where they cannot
+        be erased, the project is still there to be deleted again. Raises StoreError.
         """
-        self._metadata.delete_project(project_id)
+        self._metadata.delete_keys(project_id)
         forget_keys()
         done = self.erase(project_id, "project", project_id)
+        self._metadata.delete_project(project_id)
         if self._removed:
             self._removed(project_id)
         return done

@@ -167,6 +167,12 @@ class Metadata:
             session.commit()
             return project
 
+    def delete_keys(self, project_id: str) -> None:
+        """Remove all keys of a project."""
+        with self._database.session() as session:
+            session.execute(delete(ApiKey).where(ApiKey.project_id == project_id))
+            session.commit()
+
     def delete_project(self, project_id: str) -> None:
         """Remove a project with all that is its own here; its events are not."""
         with self._database.session() as session:
