@@ -20,12 +20,13 @@ import openai
 import watchllm
 from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 from litellm.litellm_core_utils.thread_pool_executor import executor
+from litellm.responses import streaming_iterator
 from watchllm._log import Problems
 from watchllm.integrations.litellm import WatchLLMLogger
 
 from conftest import MESSAGES, QUESTION, cancel, made_to_fail
 from programs import run_example
-from upstream import ANSWER
+from upstream import ANSWER, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,6 +215,84 @@ def test_a_stream_that_the_app_leaves_is_logged_once(
     assert ("time_to_first_token_ms" in metadata) is bool(call["response"])
 
 
+# Those of responses can be closed in newer versions alone.
+WAYS_OF_RESPONSES = [
+    (is_async, how)
+    for is_async, name, method in (
+        (True, "ResponsesAPIStreamingIterator", "aclose"),
+        (False, "SyncResponsesAPIStreamingIterator", "close"),
+    )
+    for how in ("closed", "left", "finished", "unread")
+    if how != "closed" or hasattr(getattr(streaming_iterator, name), method)
+]
+
+
+@pytest.mark.parametrize(("is_async", "how"), WAYS_OF_RESPONSES)
+@pytest.mark.parametrize("instrumented", [False, True])
+def test_a_stream_of_responses_that_the_app_leaves_is_logged_once(
+    instrumented: bool, is_async: bool, how: str, endpoint: Endpoint, watchllm_events: Any
+) -> None:
+    """LiteLLM asks for it by itself: the logger has what was read, and how it was left."""
+    options = {"api_base": f"{endpoint.url}/v1", "api_key": "k", "stream": True}
+    asked: dict[str, Any] = {"model": "openai/gpt-4o", "input": QUESTION, **options}
+    last = "response.completed" if how == "finished" else "response.output_text.delta"
+
+    async def ask() -> None:
+        stream = await litellm.aresponses(**asked) if is_async else litellm.responses(**asked)
+        if how == "unread":
+            return
+        turned = stream if is_async else Turned(stream)
+        async for event in turned:
+            if event.type == last:
+                break
+        if how == "closed":
+            await turned.aclose()
+
+    if instrumented:
+        watchllm.auto_instrument()
+    try:
+        with watchllm.trace("run-t"):
+            run(ask())
+        told(watchllm_events)
+        gc.collect()
+        events = told(watchllm_events)
+    finally:
+        watchllm.disable_instrumentation()
+
+    (call,) = events
+    said = {"finished": ANSWER, "unread": ""}
+    ends = {"closed": "closed early", "finished": None}
+    assert (call["run_id"], call["prompt"], call["status"]) == ("run-t", QUESTION, "success")
+    assert call["response"] == said.get(how, WORDS[0])
+    assert call["response_metadata"].get("ended") == ends.get(how, "dropped")
+    assert ("invalid_fields" in call) is (how != "finished")  # the tokens come last
+
+
+def test_a_part_that_cannot_be_read_is_the_apps(
+    endpoint: Endpoint,
+    watchllm_events: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Made to fail on purpose, the app gets each part of its stream."""
+    monkeypatch.setattr("watchllm.instrumentation._openai._Responses.read_chunk", made_to_fail)
+    monkeypatch.setattr("watchllm.instrumentation._tree._problems", Problems())
+    with caplog.at_level(logging.WARNING, "watchllm"):
+        stream = litellm.responses(
+            model="openai/gpt-4o",
+            input=QUESTION,
+            stream=True,
+            api_base=f"{endpoint.url}/v1",
+            api_key="k",
+        )
+        parts = list(stream)
+        (call,) = told(watchllm_events)
+
+    assert parts[-1].type == "response.completed"
+    assert call["response"] == ANSWER  # as LiteLLM tells of it
+    assert "made to fail" in caplog.text
+
+
 def test_a_task_that_is_cancelled_amid_a_stream(endpoint: Endpoint, watchllm_events: Any) -> None:
     """What was read until then is logged once, with the error that the app sees."""
     seen: list[str] = []
@@ -304,6 +383,21 @@ def test_other_functions(endpoint: Endpoint, watchllm_events: Any) -> None:
     assert chat["response"] == ANSWER
     assert (vectors["prompt"], vectors["tokens_input"]) == ("Rome\n\nOslo", 3)
     assert vectors["tokens_output"] == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_responses_of_a_provider_that_has_only_chats(
+    stream: bool, endpoint: Endpoint, watchllm_events: Any
+) -> None:
+    """LiteLLM makes them of a chat; the answer is in the event all the same, once."""
+    options = {"api_base": endpoint.url, "api_key": "k", "stream": stream}
+    result = litellm.responses(model="anthropic/claude-sonnet-5", input=QUESTION, **options)
+    if stream:
+        assert list(result)
+
+    (call,) = told(watchllm_events)
+    assert (call["prompt"], call["response"]) == (QUESTION, ANSWER)
+    assert call["tokens_output"] == 12
 
 
 def test_calls_one_after_the_other_are_not_below_each_other(

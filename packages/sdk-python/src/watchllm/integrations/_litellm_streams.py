@@ -5,9 +5,13 @@ from __future__ import annotations
 from weakref import WeakSet
 
 from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
+from litellm.responses import streaming_iterator as responses
 
 from watchllm._runtime import CLOCK
+from watchllm.instrumentation._answer import Answer
+from watchllm.instrumentation._openai import CHAT, RESPONSES
 from watchllm.instrumentation._patch import Patch
+from watchllm.instrumentation._tree import guard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,11 +30,20 @@ if TYPE_CHECKING:
 
 
 _loggers: WeakSet[Logger] = WeakSet()
+_ANY_RESPONSES = responses.BaseResponsesAPIStreamingIterator
+_CALLS = (
+    (CustomStreamWrapper, "__anext__"),
+    (responses.SyncResponsesAPIStreamingIterator, "__next__"),
+    (responses.ResponsesAPIStreamingIterator, "__anext__"),
+)
+"""The streams that are calls, and how their next part is asked for."""
 
 
 def observe(logger: Logger) -> None:
     """Tell a logger, as long as it lives, of each stream that the app leaves."""
     _loggers.add(logger)
+    if not hasattr(_ANY_RESPONSES, "__del__"):
+        _ANY_RESPONSES.__del__ = lambda _stream: None  # for one to be there to wrap
     for patch in _PATCHES:
         patch.apply()
 
@@ -61,7 +74,9 @@ class _Asking:
 def _next(original: Method, _switch: Switch) -> Method:
     def method(self: Any) -> Any:
         with _Asking(self):
-            return original(self)
+            part = original(self)
+        _note(self, part)
+        return part
 
     return method
 
@@ -69,7 +84,9 @@ def _next(original: Method, _switch: Switch) -> Method:
 def _async_next(original: Method, _switch: Switch) -> Method:
     async def method(self: Any) -> Any:
         with _Asking(self):
-            return await original(self)
+            part = await original(self)
+        _note(self, part)
+        return part
 
     return method
 
@@ -98,9 +115,28 @@ def _drop(original: Method, _switch: Switch) -> Method:
     return method
 
 
+@guard("LiteLLM")
+def _note(stream: Any, part: Any) -> None:
+    """Read a part of a stream, unless it keeps them itself."""
+    if isinstance(stream, _ANY_RESPONSES):
+        answer, _ = read_of(stream)
+        RESPONSES.read_chunk(answer, part)
+        stream.watchllm_answer = answer
+
+
+def read_of(stream: Any) -> tuple[Answer, bool]:
+    """Return what was read of a stream, and whether that is all."""
+    answer = getattr(stream, "watchllm_answer", None) or Answer()
+    if isinstance(stream, _ANY_RESPONSES):
+        return answer, stream.completed_response is not None
+    for chunk in stream.chunks:
+        CHAT.read_chunk(answer, chunk)
+    return answer, bool(stream.sent_last_chunk)
+
+
 def _leave(stream: Any, ended: str) -> None:
     # One that has its own way to the next part stands around another one, which is the call.
-    is_call = type(stream).__anext__ is CustomStreamWrapper.__anext__
+    is_call = any(getattr(type(stream), name, None) is getattr(kind, name) for kind, name in _CALLS)
     if is_call and not getattr(stream, "watchllm_is_asked", False):
         _tell(stream, ended, None)
 
@@ -110,14 +146,17 @@ def _tell(stream: Any, ended: str | None, error: BaseException | None) -> None:
         logger.leave(stream, ended, error)
 
 
+_MAKE = {
+    "__next__": _next,
+    "__anext__": _async_next,
+    "close": _close,
+    "aclose": _async_close,
+    "__del__": _drop,
+}
 _PATCHES = [
-    Patch(CustomStreamWrapper, name, make)
-    for name, make in (
-        ("__next__", _next),
-        ("__anext__", _async_next),
-        ("close", _close),
-        ("aclose", _async_close),
-        ("__del__", _drop),
-    )
-    if name in vars(CustomStreamWrapper)  # older versions have `aclose` alone
+    Patch(kind, name, make)
+    for kind in (*(kind for kind, _ in _CALLS), _ANY_RESPONSES)
+    for name, make in _MAKE.items()
+    if name in vars(kind) or (kind is _ANY_RESPONSES and name == "__del__")
 ]
+"""Of what there is: older versions can close fewer of them."""

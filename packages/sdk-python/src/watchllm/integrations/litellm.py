@@ -6,7 +6,7 @@ litellm.callbacks = [WatchLLMLogger()]
 from __future__ import annotations
 
 from watchllm._context import new_run_id
-from watchllm.instrumentation._answer import Answer
+from watchllm.instrumentation._answer import Answer, of
 from watchllm.instrumentation._call import run_above, tool_name
 from watchllm.instrumentation._messages import conversation
 from watchllm.instrumentation._openai import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES
@@ -15,7 +15,7 @@ from watchllm.instrumentation._tree import Tree, guard
 try:
     from litellm.integrations.custom_logger import CustomLogger
 
-    from watchllm.integrations._litellm_streams import observe
+    from watchllm.integrations._litellm_streams import observe, read_of
 except ImportError as missing:
     raise ImportError(
         "watchllm.integrations.litellm needs LiteLLM, and Python 3.10 or newer:"
@@ -132,7 +132,7 @@ class WatchLLMLogger(CustomLogger):  # type: ignore[misc] # it may not be instal
             return
         answer = Answer()
         if result is not None and not failed:
-            _api(kwargs).read(answer, result)
+            _api(kwargs, result).read(answer, result)
         fields = answer.fields()
         first = kwargs.get("completion_start_time")
         if opened.details["stream"] and first is not None:
@@ -149,15 +149,14 @@ class WatchLLMLogger(CustomLogger):  # type: ignore[misc] # it may not be instal
         opened = self._tree.get(called.litellm_call_id)
         if opened is None:
             return
-        answer = Answer()
-        for chunk in stream.chunks:
-            CHAT.read_chunk(answer, chunk)
+        answer, is_whole = read_of(stream)
         fields = answer.fields()
-        if ended and not stream.sent_last_chunk:
+        if ended and not is_whole:
             fields["metadata"]["ended"] = ended
         read_at = getattr(stream, "watchllm_read_at", None)
         if read_at is not None:
-            _tell_first(fields, called.completion_start_time, called.start_time)
+            if called.completion_start_time is not None:
+                _tell_first(fields, called.completion_start_time, called.start_time)
             if ended == "dropped":
                 fields["latency_ms"] = (read_at - opened.started) * 1_000
         self._tree.end_call(called.litellm_call_id, fields, error)
@@ -167,6 +166,9 @@ def _tell_first(fields: dict[str, Any], first: Any, start: Any) -> None:
     fields["metadata"]["time_to_first_token_ms"] = (first - start).total_seconds() * 1_000
 
 
-def _api(kwargs: dict[str, Any]) -> Api:
+def _api(kwargs: dict[str, Any], result: Any = None) -> Api:
+    """Return how a call reads, and its result if there is one."""
     called = str(kwargs.get("call_type") or "")
-    return _APIS.get(called[1:] if called[:1] == "a" else called, CHAT)
+    api = _APIS.get(called[1:] if called[:1] == "a" else called, CHAT)
+    # For a provider that has no responses LiteLLM makes them of a chat, and tells of the chat.
+    return CHAT if api is RESPONSES and of(result, "choices") else api
