@@ -159,12 +159,16 @@ def test_a_fork_under_load_never_hangs_and_loses_nothing(collector: Collector) -
     assert len(found) == len(set(found)) == 605
 
 
+@pytest.mark.parametrize("before", ["pass", "log(client, 'parent'); client.flush(10)"])
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @needs_fork
 def test_a_child_of_multiprocessing_delivers_before_it_leaves(
-    collector: Collector, method: str
+    collector: Collector, method: str, before: str
 ) -> None:
-    """Children of multiprocessing leave without atexit; what they logged arrives all the same."""
+    """Children of multiprocessing leave without atexit; what they logged arrives all the same.
+
+    So it does if their parent has logged something before they came.
+    """
     module = "import watchllm\\n" + LOG.replace('"', '\\"').replace("\n", "\\n")
     run(
         collector,
@@ -176,6 +180,7 @@ def test_a_child_of_multiprocessing_delivers_before_it_leaves(
         sys.path.insert(0, folder)
         import chore
         if __name__ == "__main__":
+            {before}
             context = multiprocessing.get_context("{method}")
             children = [context.Process(target=chore.work, args=(n,)) for n in range(2)]
             [child.start() for child in children]
@@ -184,7 +189,7 @@ def test_a_child_of_multiprocessing_delivers_before_it_leaves(
         """,
     )
 
-    assert sorted(prompts(collector)) == ["0", "1"]
+    assert sorted(prompts(collector)) == ["0", "1", *(["parent"] if "log" in before else [])]
 
 
 def test_a_sub_interpreter_delivers_and_does_no_harm(collector: Collector) -> None:

@@ -210,3 +210,16 @@ def test_what_the_thread_serves_is_left_to_it() -> None:
         worker.condition.notify_all()
     assert served.ended.wait(30)
     assert done == ["a watchllm"]
+
+
+def test_last_words_are_said_before_anything_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is logged then is still taken, in a child of a fork too."""
+    monkeypatch.setattr("watchllm._worker.may_have_threads", lambda: False)
+    told: list[str] = []
+    worker = Worker(ManualClock())
+    worker.before_exit(lambda: told.append("last words"))
+    worker.after_fork()
+    worker.add(Steps("a", 1, told, threading.Event()))
+    worker.close(1)
+
+    assert told == ["last words", "a begins 1.0", "a ends 1.0"]

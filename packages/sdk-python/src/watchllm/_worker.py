@@ -10,7 +10,7 @@ from watchllm._runtime import CLOCK, call_after_fork, may_have_threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import Callable, Protocol
 
     from watchllm._runtime import Clock
 
@@ -47,6 +47,7 @@ class Worker:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self._at_exit = False
+        self._before_exit: list[Callable[[], None]] = []
         self._begin()
         call_after_fork(self)
 
@@ -118,12 +119,23 @@ class Worker:
         return threading.current_thread() is self._thread
 
     def after_fork(self) -> None:
-        """Start anew in a child, which has no thread of ours."""
+        """Start anew in a child, which has no thread of ours and may leave in another way."""
         self._begin()
+        self._at_exit = False
+
+    def before_exit(self, function: Callable[[], None]) -> None:
+        """Have a function called as the process ends, while what it logs is still sent.
+
+        It must not raise.
+        """
+        self._call_at_exit()
+        self._before_exit.append(function)
 
     def close(self, timeout: float) -> None:
         """Close all deliveries, all within the same `timeout` seconds."""
         deadline = self.clock.monotonic() + timeout
+        for function in self._before_exit:
+            function()
         served = [*self._served, *self._alone]
         for delivery in served:
             delivery.begin_close(deadline)
@@ -134,6 +146,7 @@ class Worker:
         if self._at_exit:
             return
         self._at_exit = True
+        atexit.unregister(self.close)  # a child has it from its parent
         atexit.register(self.close, EXIT_SECONDS)
         # A child of multiprocessing leaves by os._exit, without atexit.
         if "multiprocessing.util" in sys.modules:  # pragma: no cover - test_process.py sees it
