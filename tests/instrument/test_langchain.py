@@ -3,47 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
-import operator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import watchllm
 
 if TYPE_CHECKING:
+    from langchain_openai import ChatOpenAI
+
     from upstream import Endpoint
 
 pytest.importorskip("langchain")
 
-from typing import Annotated, TypedDict  # Python 3.8 lacks one of them, and skips before
-
 import openai
 from langchain.agents import create_agent
+from langchain_core.caches import InMemoryCache
 from langchain_core.documents import Document
 from langchain_core.language_models import FakeListLLM
-from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangGraph looks at it
 from langchain_core.tools import tool
-from langchain_openai import ChatOpenAI
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import END, START, StateGraph
-from langgraph.types import interrupt
 from watchllm.instrumentation import _tree
 from watchllm.langchain import WatchLLMCallback, WatchLLMCallbackHandler
 
+from chains import model_of, weather
 from programs import PROGRAMS, run_example
 from trees import below, by_name
-from upstream import ANSWER
+from upstream import ANSWER, WORDS
 
 QUESTION = "How is the weather in Rome?"
-
-
-@tool
-def weather(city: str) -> str:
-    """Tell the weather of a city."""
-    return f"{city} is sunny."
 
 
 @tool
@@ -55,14 +47,7 @@ def broken(city: str) -> str:
 @pytest.fixture
 def model(endpoint: Endpoint) -> ChatOpenAI:
     """Return a chat model that asks the endpoint."""
-    return ChatOpenAI(
-        model="gpt-4o",
-        base_url=f"{endpoint.url}/v1",
-        api_key="k",
-        max_retries=0,
-        temperature=0.5,
-        stream_usage=True,
-    )
+    return model_of(endpoint)
 
 
 def test_a_chain_is_a_run_with_its_call_below(model: ChatOpenAI, watchllm_events: Any) -> None:
@@ -118,6 +103,45 @@ def test_a_stream_has_its_time_to_first_token(
     assert 0 < call["response_metadata"]["time_to_first_token_ms"] <= call["latency_ms"]
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_stream_that_the_app_leaves_is_no_error(
+    is_async: bool, model: ChatOpenAI, watchllm_events: Any
+) -> None:
+    """The call and its chain have ended well, with what was read."""
+    chain = ChatPromptTemplate.from_messages([("user", "{q}")]) | model
+    config: Any = {"callbacks": [WatchLLMCallbackHandler()]}
+
+    async def asynchronous() -> None:
+        async for part in chain.astream({"q": QUESTION}, config):
+            if part.content:
+                break
+
+    if is_async:
+        asyncio.run(asynchronous())
+    else:
+        for part in chain.stream({"q": QUESTION}, config):
+            if part.content:
+                break
+    gc.collect()
+
+    (call,) = watchllm_events.of_type("prompt_call")
+    assert {event["status"] for event in watchllm_events} == {"success"}
+    assert call["response_metadata"]["ended"] == "closed early"
+    assert call["response"] == WORDS[0]
+
+
+def test_an_answer_from_langchains_cache_is_no_call(
+    model: ChatOpenAI, watchllm_events: Any
+) -> None:
+    """What costs nothing is not logged as if it had been asked for again."""
+    remembering = model.model_copy(update={"cache": InMemoryCache()})
+    config: Any = {"callbacks": [WatchLLMCallbackHandler()]}
+    first, second = (remembering.invoke(QUESTION, config) for _ in range(2))
+
+    (call,) = watchllm_events.all()
+    assert first.content == second.content == call["response"] == ANSWER
+
+
 def test_a_call_that_fails_is_an_error_and_the_apps_own(
     model: ChatOpenAI, watchllm_events: Any
 ) -> None:
@@ -156,106 +180,39 @@ def test_an_agent_is_a_tree(model: ChatOpenAI, watchllm_events: Any) -> None:
     assert len({event["run_id"] for event in watchllm_events}) == 1
 
 
-class State(TypedDict):
-    """The state of a graph with branches."""
-
-    found: Annotated[list[str], operator.add]
-
-
-@pytest.mark.parametrize("is_async", [False, True])
-def test_parallel_branches_and_runs_are_kept_apart(is_async: bool, watchllm_events: Any) -> None:
-    """One handler serves two runs of a graph at once; each branch is below its own node."""
-
-    def branch(city: str) -> Any:
-        def look_up(state: State, config: RunnableConfig) -> State:
-            return {"found": [weather.invoke({"city": city}, config)]}
-
-        return look_up
-
-    builder = StateGraph(State)
-    for city in ("Rome", "Oslo"):
-        builder.add_node(city, branch(city))
-        builder.add_edge(START, city)
-        builder.add_edge(city, END)
-    graph = builder.compile()
-    config: Any = {"callbacks": [WatchLLMCallbackHandler()]}
-
-    async def both() -> list[Any]:
-        return list(await asyncio.gather(*(graph.ainvoke({"found": []}, config) for _ in "ab")))
-
-    results = asyncio.run(both()) if is_async else graph.batch([{"found": []}] * 2, config)
-
-    assert [sorted(result["found"]) for result in results] == [
-        ["Oslo is sunny.", "Rome is sunny."]
-    ] * 2
-    runs = {event["run_id"] for event in watchllm_events}
-    assert len(runs) == 2
-    for run_id in runs:
-        events = [event for event in watchllm_events if event["run_id"] == run_id]
-        tools = [event for event in events if event["step_name"] == "weather"]
-        assert sorted(below(each, events)[0] for each in tools) == ["Oslo", "Rome"]
-        for each in tools:
-            assert each["input_data"]["city"] == below(each, events)[0]
-
-
 @tool
-def clock(city: str) -> str:
-    """Tell the time of a city."""
-    return f"It is noon in {city}."
+def counted(city: str) -> str:
+    """Count the letters of a city, as a step of the app's own."""
+
+    @watchllm.step("count")
+    def count() -> int:
+        return len(city)
+
+    return f"{city} has {count()} letters."
 
 
-@pytest.mark.parametrize("instrumented", [False, True])
 @pytest.mark.parametrize("is_async", [False, True])
-def test_agents_with_two_tools_in_parallel_branches_are_one_run(
-    is_async: bool, instrumented: bool, model: ChatOpenAI, watchllm_events: Any
-) -> None:
-    """Each call of a model and of a tool is there once, at its place, whoever has logged it."""
-    agent = create_agent(model.model_copy(update={"model_name": "agent"}), [weather, clock])
-
-    def branch(name: str) -> Any:
-        def ask(state: State) -> State:
-            said = agent.invoke({"messages": [HumanMessage(f"{name}: {QUESTION}")]})
-            return {"found": [said["messages"][-1].content]}
-
-        async def ask_async(state: State) -> State:
-            said = await agent.ainvoke({"messages": [HumanMessage(f"{name}: {QUESTION}")]})
-            return {"found": [said["messages"][-1].content]}
-
-        return ask_async if is_async else ask
-
-    builder = StateGraph(State)
-    for name in ("north", "south"):
-        builder.add_node(name, branch(name))
-        builder.add_edge(START, name)
-        builder.add_edge(name, END)
-    graph = builder.compile()
+def test_what_a_tool_logs_is_below_it(is_async: bool, watchllm_events: Any) -> None:
+    """Steps and events of the app's own are in the run, and no longer once the tool has ended."""
     config: Any = {"callbacks": [WatchLLMCallbackHandler()]}
-    if instrumented:
-        watchllm.auto_instrument()
-    try:
-        if is_async:
-            result = asyncio.run(graph.ainvoke({"found": []}, config))
-        else:
-            result = graph.invoke({"found": []}, config)
-    finally:
-        watchllm.disable_instrumentation()
+    asked = {"city": "Rome"}
 
-    events = watchllm_events.all()
-    calls = watchllm_events.of_type("prompt_call")
-    assert result == {"found": [ANSWER, ANSWER]}
-    assert len({event["run_id"] for event in events}) == 1
-    assert len(calls) == 4
-    assert sum(call["tokens_input"] for call in calls) == 4 * 40
-    assert sum(call["tokens_output"] for call in calls) == 4 * 12
-    for call in calls:
-        name = call["prompt"].removeprefix("user: ").partition(":")[0]
-        assert below(call, events) == ["model", "LangGraph", name, "LangGraph"]
-    for used in ("weather", "clock"):
-        tools = [event for event in events if event.get("step_name") == used]
-        assert sorted(below(each, events)[2] for each in tools) == ["north", "south"]
-        assert {below(each, events)[0] for each in tools} == {"tools"}
-    numbers = [event["step_number"] for event in events if "step_number" in event]
-    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+    async def asynchronous() -> Any:
+        said = await counted.ainvoke(asked, config)
+        watchllm.get_client().log_error(None, "later")
+        return said
+
+    if is_async:
+        said = asyncio.run(asynchronous())
+    else:
+        said = counted.invoke(asked, config)
+        watchllm.get_client().log_error(None, "later")
+
+    steps, (later,) = by_name(watchllm_events), watchllm_events.of_type("error")
+    assert said == "Rome has 4 letters."
+    assert below(steps["count"], watchllm_events) == ["counted"]
+    assert steps["count"]["run_id"] == steps["counted"]["run_id"] != later["run_id"]
+    assert "parent_event_id" not in later
 
 
 def test_a_tool_and_a_retriever_that_fail(watchllm_events: Any) -> None:
@@ -283,21 +240,40 @@ def test_a_tool_and_a_retriever_that_fail(watchllm_events: Any) -> None:
     assert (missed["status"], missed["error"]["type"]) == ("error", "LookupError")
 
 
-def test_an_interrupt_is_no_error(watchllm_events: Any) -> None:
-    """A graph that waits for a person has not failed."""
-    builder = StateGraph(State)
-    builder.add_node("ask", lambda _: {"found": [interrupt("May I?")]})
-    builder.add_edge(START, "ask")
-    graph = builder.compile(checkpointer=InMemorySaver())
-    config: Any = {
-        "callbacks": [WatchLLMCallbackHandler()],
-        "configurable": {"thread_id": "t"},
-    }
-    graph.invoke({"found": []}, config)
+TOLD = {"input_tokens": 30, "output_tokens": 2, "total_tokens": 32}
 
-    steps = by_name(watchllm_events)
-    assert {step["status"] for step in steps.values()} == {"success"}
-    assert "May I?" in steps["ask"]["context"]["interrupted"]
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ({"cache_creation": 8}, {}),
+        (
+            {"cache_creation": 0, "ephemeral_1h_input_tokens": 8},
+            {"cache_creation": {"ephemeral_1h_input_tokens": 8}},
+        ),
+    ],
+)
+def test_what_other_providers_tell(
+    written: dict[str, int], kept: dict[str, Any], watchllm_events: Any
+) -> None:
+    """Tools have their names in several forms; what was written to a cache has a price."""
+    tools = [{"function_declarations": [{"name": "a"}]}, {"toolSpec": {"name": "b"}}, object()]
+    asked = {"model": "claude-sonnet-5", "temperature": 0, "tools": tools}
+    usage: Any = {**TOLD, "input_token_details": {"cache_read": 16, **written}}
+    handler = WatchLLMCallbackHandler()
+    handler.on_chat_model_start({}, [[HumanMessage(QUESTION)]], run_id=1, invocation_params=asked)
+    answer = ChatGeneration(message=AIMessage(ANSWER, usage_metadata=usage))
+    handler.on_llm_end(LLMResult(generations=[[answer]]), run_id=1)
+
+    (call,) = watchllm_events.all()
+    metadata = call["response_metadata"]
+    assert (metadata["tools"], metadata["request"]) == (["a", "b", "object"], {"temperature": 0})
+    assert metadata["usage"] == {
+        "input_tokens": 30,
+        "output_tokens": 2,
+        "input_tokens_details": {"cached_tokens": 16, "cache_write_tokens": 8},
+        **kept,
+    }
 
 
 def test_a_model_of_texts_without_usage(watchllm_events: Any) -> None:

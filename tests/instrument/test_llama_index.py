@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from watchllm.integrations.llama_index import add_handler
 from conftest import QUESTION, made_to_fail
 from programs import run_example
 from trees import below, by_name
-from upstream import ANSWER
+from upstream import ANSWER, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ def model_of(endpoint: Endpoint, model: str = "gpt-4.1", /, **more: Any) -> Open
         api_base=f"{endpoint.url}/v1",
         api_key="k",
         max_retries=0,
-        temperature=0.5,
+        temperature=0,
         additional_kwargs=more,
     )
 
@@ -165,6 +166,8 @@ def test_calls_of_each_kind_are_logged_once(endpoint: Endpoint, watchllm_events:
     assert {call["prompt"] for call in calls} == {QUESTION}
     assert {call["response"] for call in calls} == {ANSWER}
     assert len({call["run_id"] for call in calls}) == 7
+    for call in calls:  # newer versions tell no settings
+        assert call["response_metadata"].get("request") in (None, {"temperature": 0})
 
 
 def test_a_model_without_usage_or_name(watchllm_events: Any) -> None:
@@ -175,6 +178,48 @@ def test_a_model_without_usage_or_name(watchllm_events: Any) -> None:
     assert len(calls) == 1
     assert (calls[0]["prompt"], calls[0]["response"]) == (QUESTION, QUESTION)
     assert set(calls[0]["invalid_fields"]) == {"tokens_input", "tokens_output"}
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_stream_that_the_app_leaves_is_no_error(
+    is_async: bool, endpoint: Endpoint, watchllm_events: Any
+) -> None:
+    """The call has ended well, with what was read."""
+    llm = model_of(endpoint, "gpt-4o")
+
+    async def asynchronous() -> None:
+        stream = await llm.astream_chat([ChatMessage(QUESTION)])
+        async for part in stream:
+            if part.delta:
+                break
+        await stream.aclose()
+
+    if is_async:
+        asyncio.run(asynchronous())
+    else:
+        for part in llm.stream_chat([ChatMessage(QUESTION)]):
+            if part.delta:
+                break
+    gc.collect()
+
+    (call,) = watchllm_events.all()
+    assert (call["status"], call["response"]) == ("success", WORDS[0])
+    assert call["response_metadata"]["ended"] == "closed early"
+
+
+def test_what_a_tool_logs_is_below_it(watchllm_events: Any) -> None:
+    """Events of the app's own are in the run, and no longer once the tool has ended."""
+
+    def noted(city: str) -> str:
+        watchllm.get_client().log_error(None, city)
+        return city
+
+    FunctionTool.from_defaults(noted, name="noted").call(city="Rome")
+    watchllm.get_client().log_error(None, "later")
+
+    inside, later = watchllm_events.of_type("error")
+    assert below(inside, watchllm_events) == ["noted"]
+    assert "parent_event_id" not in later
 
 
 class Silent(MockLLM):
@@ -225,6 +270,7 @@ def test_a_call_that_fails_is_an_error(
     (call,) = watchllm_events.of_type("prompt_call")
     assert call["status"] == "error"
     assert call["error"]["type"] == type(raised.value).__name__
+    assert call["model"] == ("wrong-2024-08-06" if scene == "wrong" else "gpt-4o")
 
 
 def test_steps_that_fail_are_errors(watchllm_events: Any) -> None:

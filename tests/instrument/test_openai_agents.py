@@ -60,6 +60,13 @@ def broken(city: str) -> str:
     raise ValueError(f"no weather for {city}")
 
 
+@function_tool
+def noted(city: str) -> str:
+    """Note something, as an event of the app's own."""
+    watchllm.get_client().log_error(None, city)
+    return city
+
+
 def ask(
     endpoint: Endpoint,
     api: str = "responses",
@@ -212,7 +219,7 @@ def test_calls_that_say_little(watchllm_events: Any) -> None:
     """Without content, usage or model the call is logged, and what is not told is unknown."""
     with trace("bare"):
         nothing = {"input_tokens": 0, "output_tokens": 0}
-        with generation_span(usage=nothing, model_config={"temperature": 0.5}):
+        with generation_span(usage=nothing, model_config={"temperature": 0}):
             pass
         with generation_span(
             input=[{"role": "user", "content": QUESTION}],
@@ -225,9 +232,22 @@ def test_calls_that_say_little(watchllm_events: Any) -> None:
     bare, other = watchllm_events.all()
     assert (bare["model"], bare["prompt"], bare["response"]) == ("generation", "", "")
     assert set(bare["invalid_fields"]) == {"tokens_input", "tokens_output"}
-    assert bare["response_metadata"]["request"] == {"temperature": 0.5}
+    assert bare["response_metadata"]["request"] == {"temperature": 0}
     assert (other["model"], other["prompt"], other["response"]) == ("m", QUESTION, "")
     assert (other["tokens_input"], other["tokens_output"]) == (3, 4)
+
+
+def test_what_a_tool_logs_is_below_it(endpoint: Endpoint, watchllm_events: Any) -> None:
+    """Events of the app's own are in the run, and in that of a trace around agents as well."""
+    with trace("trip") as around:
+        ask(endpoint, tools=[noted])
+        watchllm.get_client().log_error(None, "after the agent")
+    watchllm.get_client().log_error(None, "later")
+
+    inside, after, later = watchllm_events.of_type("error")
+    assert below(inside, watchllm_events)[0] == "noted"
+    assert inside["run_id"] == after["run_id"] == around.trace_id != later["run_id"]
+    assert "parent_event_id" not in after
 
 
 def test_our_failures_are_warnings(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from conftest import log_call
 
 from watchllm import propagate, trace
-from watchllm._context import current_run
+from watchllm._context import Run, current_run, enter, leave
 
 if TYPE_CHECKING:
     from typing import Generator
@@ -215,3 +215,33 @@ def test_propagate_takes_the_run_to_the_threads_of_a_pool(app: App) -> None:
     assert sorted((e["prompt"], e["run_id"], e["tags"]) for e in app.sent()) == [
         (name, run_id, [name]) for name in "abc"
     ]
+
+
+def test_a_run_that_is_over_is_current_nowhere() -> None:
+    """Left in another context and order than it was entered, it gives way to what is around."""
+    with trace("around"):
+        outer, inner = Run("outer"), Run("inner")
+        enter(outer)
+        enter(inner)
+        copy_context().run(leave, outer)
+        inside = current_run()
+        leave(inner)
+        after = current_run()
+
+    assert inside is inner
+    assert after is not None
+    assert after.run_id == "around"
+    assert current_run() is None
+
+
+def test_what_is_below_a_run_that_is_over_is_over() -> None:
+    """The end of a step that nobody has told of is that of what was around it."""
+    outer = Run("outer")
+    enter(outer)
+    enter(outer.below("step"))
+    before = current_run()
+    leave(outer)
+
+    assert before is not None
+    assert before.parent_event_id == "step"
+    assert current_run() is None

@@ -29,11 +29,14 @@ class Run:
 
     `steps` counts the steps of the run, `parent_event_id` is the event of the step around. `tally`
     sees what is logged in here and in the runs below. `around` is what was current when this became
-    current, and is so again when this is left.
+    current, and is so again when this is left. What is `over` is current nowhere, not even in a
+    context that nobody has left, and neither is what is below it.
     """
 
     __slots__ = (
+        "above",
         "around",
+        "over",
         "parent_event_id",
         "release",
         "run_id",
@@ -53,7 +56,9 @@ class Run:
         steps: Iterator[int] | None = None,
         tally: Tally | None = None,
     ) -> None:
-        self.around = _current.get()
+        self.around = current_run()
+        self.above: Run | None = None
+        self.over = False
         self.run_id = run_id
         self.user_id = user_id
         self.tags = tags
@@ -62,11 +67,20 @@ class Run:
         self.steps = steps or count(1)
         self.tally = tally
 
-    def below(self, event_id: str) -> Run:
+    def below(self, event_id: str | None) -> Run:
         """Return the same run inside the step of that event."""
-        return Run(
+        run = Run(
             self.run_id, self.user_id, self.tags, self.release, event_id, self.steps, self.tally
         )
+        run.above = self
+        return run
+
+    def is_over(self) -> bool:
+        """Say whether it is over, or what is above it."""
+        run: Run | None = self
+        while run is not None and not run.over:
+            run = run.above
+        return run is not None
 
 
 _current: ContextVar[Run | None] = ContextVar("watchllm_run", default=None)
@@ -75,7 +89,22 @@ _ids: list[IdSource] = []  # one, made when it is first needed
 
 def current_run() -> Run | None:
     """Return the run that the caller is in, if any."""
-    return _current.get()
+    run = _current.get()
+    while run is not None and run.is_over():
+        run = run.around
+    return run
+
+
+def enter(run: Run) -> None:
+    """Make a run current here, until it is left, be it in another context."""
+    _current.set(run)
+
+
+def leave(run: Run) -> None:
+    """Say that a run is over."""
+    run.over = True
+    if _current.get() is run:
+        _current.set(run.around)
 
 
 def new_id() -> str:
@@ -146,7 +175,7 @@ class Trace:
 
     def run(self) -> Run:
         """Return what is current inside, without entering it."""
-        around = _current.get()
+        around = current_run()
         if around is None:
             run_id = new_run_id() if self._run_id is None else self._run_id
             return Run(run_id, self._user_id, self._tags, self._release)

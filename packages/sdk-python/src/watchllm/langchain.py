@@ -19,7 +19,13 @@ except ImportError as missing:
         " pip install 'watchllm[langchain]'"
     ) from missing
 
-from watchllm.instrumentation._langchain import as_dict, as_object, model_details, read_result
+from watchllm.instrumentation._langchain import (
+    as_dict,
+    as_object,
+    is_cached,
+    model_details,
+    read_result,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,17 +77,18 @@ class WatchLLMCallbackHandler(BaseCallbackHandler):  # type: ignore[misc] # it m
         """Note what a chain or a node is given."""
         opened = self._begin(serialized, as_object(inputs), kwargs, {})
         opened.hidden = _HIDDEN in (kwargs.get("tags") or ())
+        opened.enter()
 
     @_guarded
     def on_tool_start(self, serialized: Any, input_str: str, **kwargs: Any) -> None:
         """Note what a tool is given."""
         given = kwargs.get("inputs") or {"input": input_str}
-        self._begin(serialized, as_object(given), kwargs, {})
+        self._begin(serialized, as_object(given), kwargs, {}).enter()
 
     @_guarded
     def on_retriever_start(self, serialized: Any, query: str, **kwargs: Any) -> None:
         """Note what is looked for."""
-        self._begin(serialized, {"query": query}, kwargs, {})
+        self._begin(serialized, {"query": query}, kwargs, {}).enter()
 
     # What happens in between.
 
@@ -168,7 +175,8 @@ class WatchLLMCallbackHandler(BaseCallbackHandler):  # type: ignore[misc] # it m
     def _end_call(self, kwargs: dict[str, Any], result: Any, error: BaseException | None) -> None:
         key = kwargs["run_id"]
         opened = self._tree.get(key)
-        if opened is not None and is_instrumented(opened.details.get("provider") or "no provider"):
+        provider = (opened and opened.details.get("provider")) or "no provider"
+        if is_cached(result) or is_instrumented(provider):
             self._tree.forget(key)
         else:
             self._tree.end_call(key, read_result(result), error)

@@ -66,9 +66,6 @@ class ObservedBody:
         self._asking = True
         try:
             yield
-        except GeneratorExit:
-            self._call.end(ended="closed early")
-            raise
         except BaseException as error:
             self._call.end(error)
             raise

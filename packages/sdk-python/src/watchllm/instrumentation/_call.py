@@ -9,8 +9,9 @@ from watchllm._default import get_client
 from watchllm._enums import Status
 from watchllm._exceptions import status_of
 from watchllm._log import Problems
-from watchllm._runtime import CLOCK
-from watchllm.instrumentation._answer import Answer
+from watchllm._runtime import CLOCK, call_after_fork
+from watchllm._worker import worker_for
+from watchllm.instrumentation._answer import Answer, of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ class Above:
         self._over = True
         return not self._logged_below
 
+    def disown(self) -> None:
+        """Have it logged by another process."""
+        self._logged_below = True
+
 
 _above: ContextVar[Above | None] = ContextVar("watchllm_above", default=None)
 
@@ -85,10 +90,36 @@ def run_above(model: Any, owner: object = None) -> Run | None:
     return None if above is None or above.owner is owner else above.below(model)
 
 
+class UnderWay:
+    """The calls of this process that have not ended, which end with it.
+
+    A set needs no lock for what is done with it here, also if a finaliser comes in between.
+    """
+
+    def __init__(self) -> None:
+        self.calls: set[Call] = set()
+        call_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Leave them to the parent: a child may drop its copies of their streams."""
+        for call in list(self.calls):
+            call.disown()
+
+    def end(self) -> None:
+        """Log them as they are."""
+        for call in list(self.calls):
+            call.end(ended="dropped")
+
+
+_under_way = UnderWay()
+worker_for(CLOCK).before_exit(_under_way.end)
+
+
 class Call:
     """A call that was begun. `end` logs it, once however often it is called.
 
-    `with` is around what asks the model: what is raised there ends the call.
+    `with` is around what asks the model: what is raised there ends the call. One that is never
+    ended is logged when the process ends.
     """
 
     __slots__ = (
@@ -129,6 +160,7 @@ class Call:
             self._metadata["stream"] = True
         self._answer = Answer()
         self._first = self._last = 0.0
+        _under_way.calls.add(self)
         self._started = CLOCK.monotonic()
 
     def __enter__(self) -> None:
@@ -173,10 +205,15 @@ class Call:
             self.fault(failure)
 
     def end(self, error: BaseException | None = None, ended: str | None = None) -> None:
-        """Log the call, with the error that ended it, or with how the app left its stream."""
+        """Log the call, with the error that ended it, or with how the app left its stream.
+
+        A generator or a coroutine that is closed is left, too: that is no error.
+        """
         if self._ended:
             return
-        self._ended = True
+        self.disown()
+        if isinstance(error, GeneratorExit):
+            error, ended = None, "closed early"
         try:
             # A stream that was dropped ended with what the app has read of it.
             dropped = ended == "dropped" and self._last
@@ -188,6 +225,11 @@ class Call:
                 get_client().log_prompt_call(None, **fields)
         except Exception as failure:
             self.report(failure)
+
+    def disown(self) -> None:
+        """Be none of this process's any more: it is not logged from now on."""
+        self._ended = True
+        _under_way.calls.discard(self)
 
     def end_unread(self, failure: Exception) -> None:
         """Log the call whose answer could not be read, or not be observed."""
@@ -234,6 +276,6 @@ class Call:
 
 
 def tool_name(tool: Any) -> str:
-    """Return the name of a tool that a request offers."""
-    inner = tool.get("function") or tool
-    return str(inner.get("name") or tool.get("type"))
+    """Return the name of a tool that a request offers, or what kind of tool it is."""
+    inner = of(tool, "function") or tool
+    return str(of(inner, "name") or of(tool, "type") or type(tool).__name__)

@@ -4,36 +4,62 @@ from __future__ import annotations
 
 from langchain_core.messages import BaseMessage
 
+from watchllm.instrumentation._answer import of
+from watchllm.instrumentation._call import tool_name
 from watchllm.instrumentation._messages import as_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterable
+    from typing import Any, Iterable, Iterator
 
 _ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
+_WRITTEN = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+"""What was written to a cache, by how long it stays there: counted instead of `cache_creation`."""
 
 
 def model_details(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return what is known of a model before it answers."""
     metadata = kwargs.get("metadata") or {}
     asked = kwargs.get("invocation_params") or {}
-    tools = [tool.get("function") or tool for tool in asked.get("tools") or ()]
     return {
         "operation": "chat",
         "provider": metadata.get("ls_provider"),
         "model": asked.get("model") or asked.get("model_name") or metadata.get("ls_model_name"),
-        "request": {name: asked[name] for name in ("temperature", "max_tokens") if asked.get(name)},
-        "tools": [str(tool.get("name") or tool.get("type")) for tool in tools],
+        "request": {
+            name: asked[name]
+            for name in ("temperature", "max_tokens")
+            if asked.get(name) is not None
+        },
+        "tools": [tool_name(tool) for tool in _tools(asked.get("tools"))],
     }
+
+
+def _tools(asked: Any) -> Iterator[Any]:
+    """Yield tools, which some providers have in a list within, or in an object of their own."""
+    for tool in asked if isinstance(asked, (list, tuple)) else ():
+        yield from of(tool, "function_declarations") or [of(tool, "toolSpec") or tool]
+
+
+def is_cached(result: Any) -> bool:
+    """Say whether LangChain has an answer from its own cache: it costs nothing then."""
+    return _usage(_first(result)).get("total_cost") == 0
+
+
+def _first(result: Any) -> Any:
+    generations = getattr(result, "generations", None)
+    return generations[0][0] if generations and generations[0] else None
+
+
+def _usage(generation: Any) -> dict[str, Any]:
+    return of(of(generation, "message"), "usage_metadata") or {}
 
 
 def read_result(result: Any) -> dict[str, Any]:
     """Return what a model answered, as fields of its event."""
-    generations = getattr(result, "generations", None)
-    first = generations[0][0] if generations and generations[0] else None
+    first = _first(result)
     message = getattr(first, "message", None)
     told = getattr(message, "response_metadata", None) or {}
-    usage = getattr(message, "usage_metadata", None) or {}
+    usage = _usage(first)
     if not usage:
         usage = (getattr(result, "llm_output", None) or {}).get("token_usage") or {}
     calls = [
@@ -47,8 +73,15 @@ def read_result(result: Any) -> dict[str, Any]:
         "input_tokens": usage.get("input_tokens", usage.get("prompt_tokens")),
         "output_tokens": usage.get("output_tokens", usage.get("completion_tokens")),
     }
-    if given.get("cache_read"):
-        kept["input_tokens_details"] = {"cached_tokens": given["cache_read"]}
+    written = {name: given[name] for name in _WRITTEN if given.get(name)}
+    details = {
+        "cached_tokens": given.get("cache_read"),
+        "cache_write_tokens": sum(written.values()) or given.get("cache_creation"),
+    }
+    if any(details.values()):
+        kept["input_tokens_details"] = {name: value for name, value in details.items() if value}
+    if written:
+        kept["cache_creation"] = written
     if made.get("reasoning"):
         kept["output_tokens_details"] = {"reasoning_tokens": made["reasoning"]}
     return {

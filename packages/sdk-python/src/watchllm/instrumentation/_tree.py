@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import wraps
 
-from watchllm._context import Inside, Run, current_run, new_id
+from watchllm._context import Inside, Run, current_run, enter, leave, new_id
 from watchllm._default import get_client
 from watchllm._enums import Status
 from watchllm._events import AgentStepEvent, PromptCallEvent
 from watchllm._exceptions import status_of
 from watchllm._log import Problems
-from watchllm._runtime import CLOCK
+from watchllm._runtime import CLOCK, call_after_fork
 from watchllm.instrumentation._call import Above
 
 TYPE_CHECKING = False
@@ -52,9 +52,22 @@ def guard(library: str) -> Callable[[Callable[..., None]], Any]:
 
 
 class Open(Above):
-    """Something that has begun. A hidden one is no event; what is in it is in the one around."""
+    """Something that has begun. A hidden one is no event; what is in it is in the one around.
 
-    __slots__ = ("details", "event_id", "first", "hidden", "inputs", "name", "started")
+    `part` is what a model has said so far, in whatever form the library tells of it.
+    """
+
+    __slots__ = (
+        "_inside",
+        "details",
+        "event_id",
+        "first",
+        "hidden",
+        "inputs",
+        "name",
+        "part",
+        "started",
+    )
 
     def __init__(
         self, name: str, run: Run, inputs: Any, details: dict[str, Any], owner: object
@@ -63,10 +76,29 @@ class Open(Above):
         self.name = name
         self.inputs = inputs
         self.details = details
+        self._inside: Run | None = None
         self.hidden = False
+        self.part: Any = None
         self.event_id = new_id()
         self.first = 0.0
         self.started = CLOCK.monotonic()
+
+    def inside(self) -> Run:
+        """Return the run for what is below."""
+        if self._inside is None:
+            around = self.run.parent_event_id if self.hidden else self.event_id
+            self._inside = self.run.below(around)
+        return self._inside
+
+    def enter(self) -> None:
+        """Have what the app logs, from here on in this context, below."""
+        enter(self.inside())
+
+    def finish(self) -> bool:
+        """Say that it is over; return whether it is still to be logged."""
+        if self._inside is not None:
+            leave(self._inside)
+        return super().finish()
 
     def latency_ms(self) -> float:
         """Return the milliseconds since it began."""
@@ -89,6 +121,12 @@ class Tree:
         self._client = client
         self._run_id = run_id
         self._open: dict[Any, Open] = {}
+        call_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Leave the calls that are open to the parent: a child may drop copies of their streams."""
+        for opened in self._open.values():
+            opened.disown()
 
     def get(self, key: Any) -> Open | None:
         """Return what has that key and is open."""
@@ -108,13 +146,13 @@ class Tree:
         run = self._run(self._open.get(parent), new_run)
         opened = Open(name, run, inputs, details or {}, self)
         if len(self._open) >= MOST_OPEN:
-            self._open.pop(next(iter(self._open)), None)
+            self.forget(next(iter(self._open)))
         self._open[key] = opened
         return opened
 
     def _run(self, parent: Open | None, new_run: str) -> Run:
         if parent is not None:
-            return parent.run if parent.hidden else parent.run.below(parent.event_id)
+            return parent.inside()
         around = current_run()
         if self._run_id is not None:
             return Run(self._run_id, around.user_id if around else None)
@@ -130,8 +168,9 @@ class Tree:
     ) -> None:
         """Log a step, unless it is hidden or not open."""
         opened = self._open.pop(key, None)
-        if opened is None or opened.hidden:
+        if opened is None or not opened.finish() or opened.hidden:
             return
+        error = _left(opened, error)
         self._log(
             opened,
             AgentStepEvent(
@@ -158,6 +197,7 @@ class Tree:
         opened = self._open.pop(key, None)
         if opened is None or not opened.finish():
             return
+        error = _left(opened, error)
         requested = opened.details.pop("model", None)
         metadata = {**opened.details, **answer.pop("metadata", {})}
         model = answer.pop("model", None) or requested or opened.name
@@ -187,6 +227,14 @@ class Tree:
     def _log(self, opened: Open, event: Event) -> None:
         with Inside(opened.run):
             (self._client or get_client()).log_event(event)
+
+
+def _left(opened: Open, error: Failure) -> Failure:
+    """Return the error, None if it is a stream that was left early, which is noted."""
+    if isinstance(error, GeneratorExit):
+        opened.details["ended"] = "closed early"
+        return None
+    return error
 
 
 def _status(error: Failure) -> Status:

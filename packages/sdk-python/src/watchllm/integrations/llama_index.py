@@ -128,11 +128,13 @@ class _Spans(BaseSpanHandler):  # type: ignore[misc] # it may not be installed
             id_, parent, name, _given(bound_args), new_run=f"llama-index{id_[-_ID:]}"
         )
         opened.hidden = _step_type(id_, instance) is None
+        if not opened.hidden:
+            opened.enter()
 
     @_guarded
     def _end(self, id_: str, instance: Any, result: Any, error: BaseException | None) -> None:
         if error is not None:
-            self._tree.end_call(("call", id_), Answer().fields(), error)
+            _fail(self._tree, ("call", id_), error)
         step_type = _step_type(id_, instance) or StepType.REASONING
         self._tree.end_step(id_, step_type, _made(result), error)
 
@@ -154,9 +156,11 @@ class _Events(BaseEventHandler):  # type: ignore[misc] # likewise
             details = {
                 "operation": "chat" if hasattr(event, "messages") else "text_completion",
                 "provider": provider.replace("_llm", ""),
-                "model": told.get("model"),
+                "model": told.get("model") or told.get("model_name"),
                 "request": {
-                    name: told[name] for name in ("temperature", "max_tokens") if told.get(name)
+                    name: told[name]
+                    for name in ("temperature", "max_tokens")
+                    if told.get(name) is not None
                 },
             }
             self._tree.begin(
@@ -166,10 +170,18 @@ class _Events(BaseEventHandler):  # type: ignore[misc] # likewise
             opened = self._tree.get(key)
             if opened is not None:
                 opened.said()
+                opened.part = event.response
         elif isinstance(event, _ENDS):
             self._tree.end_call(key, _answered(event.response))
         elif isinstance(event, ExceptionEvent):
-            self._tree.end_call(key, Answer().fields(), event.exception)
+            _fail(self._tree, key, event.exception)
+
+
+def _fail(tree: Tree, key: Any, error: BaseException) -> None:
+    """Log a call that failed, or whose stream was left, with what had come."""
+    opened = tree.get(key)
+    if opened is not None:
+        tree.end_call(key, _answered(opened.part), error)
 
 
 def _step_type(id_: str, instance: Any) -> StepType | None:

@@ -58,6 +58,7 @@ class WatchLLMTraceProcessor(TracingProcessor):  # type: ignore[misc] # it may n
         """Note the run of a trace."""
         opened = self._tree.begin(trace.trace_id, None, trace.name, new_run=trace.trace_id)
         opened.hidden = True
+        opened.enter()
 
     @_guarded
     def on_trace_end(self, trace: Any) -> None:
@@ -74,6 +75,8 @@ class WatchLLMTraceProcessor(TracingProcessor):  # type: ignore[misc] # it may n
         opened.hidden = data.type in _HIDDEN
         if data.type in _CALLS:
             opened.watch()
+        else:
+            opened.enter()
 
     @_guarded
     def on_span_end(self, span: Any) -> None:
@@ -131,7 +134,9 @@ def _read_call(data: Any, answer: Answer) -> str:
 
 def _settings(data: Any) -> dict[str, Any]:
     told = of(data, "model_config") or {}
-    return {name: told[name] for name in ("temperature", "max_tokens") if told.get(name)}
+    return {
+        name: told[name] for name in ("temperature", "max_tokens") if told.get(name) is not None
+    }
 
 
 def _read_step(data: Any) -> tuple[dict[str, Any], dict[str, Any]]:
