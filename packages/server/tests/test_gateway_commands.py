@@ -288,17 +288,18 @@ def test_the_lists_are_searched(capsys: pytest.CaptureFixture[str]) -> None:
 def test_limits_are_set_listed_and_removed(capsys: pytest.CaptureFixture[str]) -> None:
     """A limit of the project, of each user and one that warns stand beside each other."""
     of_shop = ("--project", "shop")
+    told(capsys, "keys", "create", *of_shop)
     assert "There is no limit" in told(capsys, "limits", "list")
     told(capsys, "limits", "set", "usd", "month", "50", *of_shop)
     told(capsys, "limits", "set", "usd", "month", "40.5", "--warn", *of_shop)
     told(capsys, "limits", "set", "requests", "minute", "60", "--user", "*", *of_shop)
-    told(capsys, "limits", "set", "tokens", "day", "1000", "--key", "3", *of_shop)
+    told(capsys, "limits", "set", "tokens", "day", "1000", "--key", "1", *of_shop)
 
     listed = " ".join(told(capsys, "limits", "list", *of_shop).split())
     assert "shop all calls 50 usd month calls are refused" in listed
     assert "shop all calls 40.5 usd month an alert is recorded" in listed
     assert "shop each user 60 requests minute calls are refused" in listed
-    assert "shop key 3 1000 tokens day calls are refused" in listed
+    assert "shop key 1 1000 tokens day calls are refused" in listed
 
     told(capsys, "limits", "remove", "usd", "month", "--warn", *of_shop)
     listed = told(capsys, "limits", "list")

@@ -42,10 +42,12 @@ def clock() -> Clock:
 
 @pytest.fixture
 def own(tmp_path: Path, clock: Clock) -> Iterator[Metadata]:
-    """Open a database of two projects."""
+    """Open a database of two projects, whose first has the keys 1 to 7."""
     opened = Metadata(tmp_path / "metadata.db", clock)
     for name in ("p", "q"):
         opened.create_project(name)
+    for _ in range(7):
+        opened.create_key("p")
     yield opened
     opened.close()
 
@@ -211,6 +213,17 @@ def test_a_removed_limit_and_a_removed_project_limit_nothing(own: Metadata, cloc
     limits.refresh()
     own.delete_project("p")
     assert (own.limits.all(), own.limits.uses()) == ([], {})
+
+
+@pytest.mark.parametrize("key", ["8", "9", "007", "9" * 30])
+def test_a_limit_of_a_key_that_the_project_has_not_is_refused(own: Metadata, key: str) -> None:
+    """Whoever set it would believe that it binds. The key 8 is of another project."""
+    assert own.create_key("q")[0].id == 8
+
+    with pytest.raises(MetadataError, match=f"The project has no key {key[:20]}: "):
+        limit(own, "1", "usd", "day", scope="key", subject=key)
+
+    assert own.limits.all() == []
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,12 @@ def test_a_revoked_key_opens_nothing_in_any_process(fresh: Metadata, place: Path
     second.close()
 
 
+@pytest.mark.parametrize("key_id", [-1, 0, 2**31, 10**30])
+def test_a_number_that_no_key_can_have_is_that_of_none(fresh: Metadata, key_id: int) -> None:
+    """Numbers beyond those of the database's are answered like others that are not there."""
+    assert fresh.revoke_key(key_id) is None
+
+
 def test_a_key_is_revoked_within_its_project_only(fresh: Metadata) -> None:
     """A key of another project is not found; the project's own is."""
     one, two = fresh.create_project("one"), fresh.create_project("two")

@@ -52,6 +52,7 @@ _MAX_REASONS = 50
 _MAX_COUNT = 2**62
 _MAX_DAYS = 36_500
 _MAX_RATE = 10_000_000
+_LARGEST_ID = 2**31 - 1  # of what PostgreSQL has as an integer
 
 
 class Metadata:
@@ -238,6 +239,8 @@ class Metadata:
 
     def revoke_key(self, key_id: int, *, project_id: str | None = None) -> ApiKey | None:
         """End a key for good; return it, or None when the project has none of that id."""
+        if not 0 < key_id <= _LARGEST_ID:
+            return None
         with self._database.session() as session:
             key = session.get(ApiKey, key_id)
             if key is None or project_id not in (None, key.project_id):

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
 from watchllm_server.errors import MetadataError
-from watchllm_server.metadata.models import Limit, Use
+from watchllm_server.metadata.models import ApiKey, Limit, Use
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +40,15 @@ class Limits:
         self._database = database
 
     def put(self, limit: Limit) -> Limit:
-        """Add or replace a limit; raise MetadataError for no project."""
+        """Add or replace a limit; raise MetadataError for no project, or a key that it has not."""
         with self._database.session() as session:
+            if limit.scope == "key" and limit.subject != "*":
+                of_project = select(ApiKey.id).where(ApiKey.project_id == limit.project_id)
+                if limit.subject not in map(str, session.scalars(of_project)):
+                    raise MetadataError(
+                        f"The project has no key {limit.subject[:20]}: `watchllm keys list` shows"
+                        " those it has."
+                    )
             try:
                 limit = session.merge(limit)
                 session.commit()
