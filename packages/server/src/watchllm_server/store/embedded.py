@@ -55,9 +55,13 @@ _BACKGROUND = {
     "background_processing_pool_task_sleep_seconds_when_no_work_random_part": 0,
 }
 _FORMAT = "JSONCompactEachRow"
-_OUTPUT_SETTINGS = (
+# So much the cap must leave free for each thread of a question. By default it is a gigabyte, and
+# every question would have one thread.
+_THREAD_BYTES = 128_000_000
+_READ_SETTINGS = (
     "SET output_format_json_quote_decimals = 1, output_format_json_quote_64bit_integers = 0, "
-    f"max_execution_time = {_QUERY_SECONDS}"
+    f"max_execution_time = {_QUERY_SECONDS}, "
+    f"max_threads_min_free_memory_per_thread = {_THREAD_BYTES}"
 )
 _UNSUPPORTED = (
     "The embedded event store has no build for this system: chdb needs Linux with glibc, or macOS. "
@@ -151,7 +155,7 @@ class EmbeddedStore:
         found = getattr(self._local, "connection", None)
         if found is None:
             found = self._local.connection = self._engine.connect(self._address)
-            found.query(_OUTPUT_SETTINGS)
+            found.query(_READ_SETTINGS)
             with self._lock:
                 self._connections.append(found)
         return found
