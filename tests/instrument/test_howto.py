@@ -13,7 +13,7 @@ from programs import PAGE, PROGRAMS
 if TYPE_CHECKING:
     from upstream import Endpoint
 
-OTHERS = {"openai", "anthropic", "langchain.agents"} - {NAME}
+OTHERS = {"openai", "anthropic"} - {NAME}
 
 
 @pytest.mark.parametrize("number", range(len(PROGRAMS)))

@@ -31,7 +31,7 @@ from watchllm.instrumentation import _tree
 from watchllm.langchain import WatchLLMCallback, WatchLLMCallbackHandler
 
 from chains import model_of, weather
-from programs import PROGRAMS, run_example
+from programs import run_example
 from trees import below, by_name
 from upstream import ANSWER, WORDS
 
@@ -318,24 +318,10 @@ def test_a_call_of_the_apps_own_stands_by_itself(
     assert own["run_id"].startswith("run-")
 
 
-def test_the_howtos_program_runs(
-    endpoint: Endpoint, watchllm_events: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The program of docs/howto/instrument.md makes one run; the script's agent never ends."""
-    (program,) = [each for each in PROGRAMS if "watchllm.langchain" in each]
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    monkeypatch.setenv("OPENAI_BASE_URL", f"{endpoint.url}/v1")
-    with pytest.raises(Exception, match="ecursion"):
-        exec(compile(program, "howto", "exec"), {"__name__": "__main__"})  # noqa: S102 - our own page
-
-    assert len(watchllm_events.of_type("prompt_call")) == 10
-    assert len({event["run_id"] for event in watchllm_events}) == 1
-
-
 def test_the_example_is_one_run(
     endpoint: Endpoint, watchllm_events: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The program of the examples logs two calls and two tools below one agent, by its client."""
+    """The program of the page logs two calls and two tools below one agent, by its client."""
     for name, value in {"API_KEY": "k", "BASE_URL": f"{endpoint.url}/v1", "MODEL": "agent"}.items():
         monkeypatch.setenv(f"OPENAI_{name}", value)
     run_example("langchain/langchain_agent.py")
