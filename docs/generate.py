@@ -50,7 +50,8 @@ SDK_HEAD = """
 An argument of `WatchLLMClient(...)` or `watchllm.init(...)` wins over the environment variable,
 which wins over the default. An empty variable counts as unset. A wrong argument raises
 `ConfigurationError`, which names it and what is allowed; a variable that cannot be used is reported
-once by the logger `watchllm`, and the default is used.
+once by the logger `watchllm`, and the default is used. A `WATCHLLM_BASE_URL` that is no
+address raises `ConfigurationError` too: the default would get what is meant for your own server.
 
 | argument | environment variable | default | |
 |---|---|---|---|

@@ -19,7 +19,6 @@ from watchllm_server.cache import embed, models, verify
 from watchllm_server.cache.embed import (
     LocalEmbedder,
     MiniLM,
-    NoEmbedder,
 )
 from watchllm_server.errors import ModelError
 
@@ -179,11 +178,6 @@ def test_a_model_runs_on_a_thread_of_its_own() -> None:
 
     assert len(threads) == 2
     assert all(name.startswith("embed") for name in threads)
-
-
-def test_no_embedder_has_no_vectors() -> None:
-    """With `none`, nothing is compared by meaning."""
-    assert asyncio.run(NoEmbedder().embed("Hello")) is None
 
 
 def test_the_verifier_runs_on_what_was_built(model_folder: Path) -> None:

@@ -44,19 +44,6 @@ class Embedder(Protocol):
         ...
 
 
-class NoEmbedder:
-    """Embed nothing: only equal requests are answered from the cache."""
-
-    name = "none"
-
-    async def embed(self, text: str) -> Vector | None:  # noqa: ARG002 - as the protocol has it
-        """Return None."""
-        return None
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
 def session(path: Path) -> Any:
     """Open a graph of ONNX on one thread of the CPU. Raises ModelError where it is damaged."""
     try:

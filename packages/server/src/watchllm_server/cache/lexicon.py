@@ -20,7 +20,6 @@ NUMBERS: Final[dict[str, str]] = (
 
 _MONTHS = "january february march april may june july august september october november december"
 _DAYS = "monday tuesday wednesday thursday friday saturday sunday"
-MONTHS: Final = frozenset(_MONTHS.split())
 # These are words as well, so that they count as months beside a number or after "in" alone.
 UNSURE_MONTHS: Final = frozenset({"may", "march"})
 DATES: Final[dict[str, str]] = (

@@ -64,11 +64,6 @@ def moment(value: datetime) -> str:
     return f"{value:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def clock_time(value: datetime) -> str:
-    """Return a time of day in UTC, to the millisecond."""
-    return f"{value:%H:%M:%S}.{value.microsecond // 1000:03d}"
-
-
 def words(name: str) -> str:
     """Return `prompt call` for `prompt_call`."""
     return name.replace("_", " ")
