@@ -180,6 +180,21 @@ class Kept:
             self._index.add(b"", key, known[0])
 
 
+def served(
+    texts: list[list[str]], decision: Decision, rule: str, threshold: float
+) -> tuple[int, int]:
+    """Return how many requests of a stream are hits in an empty cache, and how many are wrong."""
+    kept, hits, wrong = Kept(decision, rule), 0, 0
+    for row in texts:
+        score, intent = kept.best(row[0])
+        if score < threshold:
+            kept.keep(row)
+            continue
+        hits += 1
+        wrong += intent != row[1]
+    return hits, wrong
+
+
 def report_stream(name: str, texts: list[list[str]], decision: Decision) -> None:
     """Print what each rule serves of a stream, in which each miss is stored."""
     texts = texts[:STREAM]
@@ -188,14 +203,7 @@ def report_stream(name: str, texts: list[list[str]], decision: Decision) -> None
         ("cosine", 0.80), ("cosine", 0.85), ("cosine", 0.90), ("cosine", 0.95),
         ("ours", verify.THRESHOLD), *(("ours", each) for each in CURVE[2:]),
     ):  # fmt: skip
-        kept, hits, wrong = Kept(decision, rule), 0, 0
-        for row in texts:
-            score, intent = kept.best(row[0])
-            if score < threshold:
-                kept.keep(row)
-                continue
-            hits += 1
-            wrong += intent != row[1]
+        hits, wrong = served(texts, decision, rule, threshold)
         shares = f"{hits / len(texts):6.1%} served, {wrong / len(texts):.2%} of all wrong"
         print(f"  {f'{rule} {threshold}':40} {shares}")
 
