@@ -163,6 +163,46 @@ def test_messages_keep_blocks_apart_and_pass_over_unknown_ones() -> None:
     assert answer.text() == "One.\nTwo."
 
 
+def test_a_part_of_a_chat_without_a_message_still_tells_the_rest() -> None:
+    """A choice may lack its message or its number; what else is told counts."""
+    told = Thing(prompt_tokens=3, completion_tokens=4)
+    filtered = Thing(finish_reason=None, index=0, delta=None)
+    word = Thing(finish_reason="stop", delta=Thing(content="Hi", tool_calls=None))
+    answer = read(CHAT, None, Thing(choices=[filtered], usage=told), Thing(choices=[word]))
+
+    assert (answer.text(), answer.tokens()) == ("Hi", (3, 4))
+
+
+def test_speech_and_functions_of_a_chat_are_read() -> None:
+    """What was spoken is there as text, and a function as the tool that it is."""
+    spoken = {"content": None, "audio": {"data": "UklG", "transcript": "Sunny."}}
+    function = {"content": None, "function_call": {"name": "weather", "arguments": "{}"}}
+    answer = read(CHAT, {"choices": [{"message": spoken}, {"message": function}]})
+    parts = [
+        Thing(content=None, tool_calls=None, function_call=Thing(name=name, arguments=part))
+        for name, part in (("weather", "{"), (None, "}"))
+    ]
+    chunks = [Thing(choices=[Thing(finish_reason=None, index=0, delta=part)]) for part in parts]
+
+    assert answer.text() == "Sunny.\n\nweather({})"
+    assert read(CHAT, None, *chunks).text() == "weather({})"
+
+
+def test_what_only_the_beginning_of_messages_tells_is_kept() -> None:
+    """Zeros at the end correct nothing."""
+    begun = {"usage": {"input_tokens": 24, "output_tokens": 1, "cache_read_input_tokens": 16}}
+    ended = {"input_tokens": 0, "output_tokens": 12, "cache_read_input_tokens": 0}
+    answer = read(
+        MESSAGES,
+        None,
+        {"type": "message_start", "message": begun},
+        {"type": "message_delta", "delta": {}, "usage": ended},
+    )
+
+    assert answer.tokens() == (24, 12)
+    assert answer.usage["cache_read_input_tokens"] == 16
+
+
 def test_a_tool_that_takes_nothing_has_no_arguments() -> None:
     """An empty object is no argument."""
     answer = read(MESSAGES, {"content": [{"type": "tool_use", "id": "t", "name": "now"}]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from watchllm.instrumentation._answer import of
+from watchllm.instrumentation._answer import of, plain
 from watchllm.instrumentation._client_library import Library
 from watchllm.instrumentation._messages import conversation
 
@@ -42,7 +42,9 @@ class _Messages:
             _read_block(answer, answer.choice(0), of(chunk, "index"), of(chunk, "content_block"))
         elif kind == "message_delta":
             answer.choice(0).finish_reason = of(of(chunk, "delta"), "stop_reason")
-            answer.read_usage(of(chunk, "usage"))
+            # Some who speak this API say zero of what only the beginning has told.
+            later = plain(of(chunk, "usage")) or {}
+            answer.read_usage({name: count for name, count in later.items() if count})
         return False
 
 

@@ -35,10 +35,12 @@ class _Chat:
             answer.head(chunk, *_KEPT)
         said = False
         for found in chunk.choices or ():
-            choice = answer.choice(found.index)
+            choice = answer.choice(getattr(found, "index", None) or 0)
             if found.finish_reason is not None:
                 choice.finish_reason = found.finish_reason
-            delta = found.delta
+            delta = getattr(found, "delta", None)
+            if delta is None:  # of a part that tells of a filter, say
+                continue
             text = delta.content
             if text and not delta.tool_calls:  # as most are
                 said = answer.add(choice.texts, text) or said
@@ -59,7 +61,12 @@ def _read_message(answer: Answer, choice: Choice, message: Any) -> bool:
     for name in ("reasoning_content", "reasoning"):  # of endpoints that speak OpenAI's API
         if answer.add(choice.reasoning, told.get(name)):
             said = True
-    for number, call in enumerate(told.get("tool_calls") or ()):
+    if answer.add(choice.texts, of(told.get("audio"), "transcript")):
+        said = True
+    calls = list(told.get("tool_calls") or ())
+    if told.get("function_call"):  # as tools were called before they had that name
+        calls.append({"function": told["function_call"]})
+    for number, call in enumerate(calls):
         index = of(call, "index")
         found = choice.call(number if index is None else index)
         found.id = of(call, "id") or found.id
