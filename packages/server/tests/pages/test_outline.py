@@ -75,6 +75,16 @@ def test_the_order_of_time_has_no_branches() -> None:
     assert [(row.event_id, row.depth, row.below) for row in rows] == [("a", 0, ""), ("b", 0, "")]
 
 
+@pytest.mark.parametrize("as_tree", [True, False])
+def test_only_the_rows_that_are_shown_are_made(as_tree: bool) -> None:
+    """A stretch of the outline is the same rows as in the whole, with the same sums."""
+    events = [event("a"), event("b", 1, parent="a"), event("c", 2, parent="b"), event("d", 3)]
+
+    rows = rows_of_run(events, as_tree=as_tree, shown=slice(1, 3))
+
+    assert rows == rows_of_run(events, as_tree=as_tree)[1:3]
+
+
 def test_a_deep_tree_is_indented_only_so_far() -> None:
     """Thousands of levels do not lead out of the page."""
     chain = [event("0")] + [event(str(n), n, parent=str(n - 1)) for n in range(1, 3_000)]

@@ -178,6 +178,20 @@ def test_runs_lead_to_their_neighbours(account: Account) -> None:
     assert runs[:2] == ["c", "a"]
 
 
+def test_rows_that_htmx_asks_for_come_alone(account: Account) -> None:
+    """The next rows and the sums come without an event in full, a page shown again with it."""
+    account.send(*EVENTS)
+    path = f"/projects/{account.project}/runs/r"
+    asked = {"HX-Request": "true"}
+
+    rows = account.client.get(path, headers=asked).text
+    again = account.client.get(path, headers=asked | {"HX-History-Restore-Request": "true"}).text
+
+    parts = {"data-row": len(EVENTS), 'id="summary"': 1, 'id="detail"': 0}
+    assert {part: rows.count(part) for part in parts} == parts
+    assert {part: again.count(part) for part in parts} == parts | {'id="detail"': 1}
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

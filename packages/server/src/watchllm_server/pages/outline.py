@@ -65,20 +65,25 @@ class _Sum:
     cost: Decimal | None
 
 
-def rows_of_run(events: Sequence[OutlineEvent], *, as_tree: bool) -> list[Row]:
-    """Return the rows of a run's events, which are given in the order of their times."""
+def rows_of_run(
+    events: Sequence[OutlineEvent], *, as_tree: bool, shown: slice = slice(None)
+) -> list[Row]:
+    """Return the rows of a run's events, which are given in the order of their times.
+
+    Only the rows that are `shown` are made, by their places in the outline.
+    """
     if not events:
         return []
     begin = min(event.began for event in events)
     span = max(max(event.ts for event in events) - begin, _MILLISECOND)
     if not as_tree:
-        return [_row(event, begin, span) for event in events]
+        return [_row(event, begin, span) for event in events[shown]]
     known = {event.event_id: event for event in events}
     branches = tree_of({event.event_id: event.parent_event_id for event in events})
     sums = _sums(known, branches)
     return [
         _row(known[branch.event_id], begin, span, branch.depth, sums[branch.event_id])
-        for branch in branches
+        for branch in branches[shown]
     ]
 
 

@@ -9,7 +9,7 @@ from watchllm_server.pages.detail import NAMES, Detail, detail_of
 from watchllm_server.pages.live import goes_on, live_url
 from watchllm_server.pages.outline import Row, rows_of_run
 from watchllm_server.pages.site import NotFoundError, Page, Visit, project_url, run_url
-from watchllm_server.query.neighbours import neighbours_of_run
+from watchllm_server.query.neighbours import Neighbours, neighbours_of_run
 from watchllm_server.query.outline import outline_of_run
 from watchllm_server.query.runs import Run, run_by_id
 
@@ -42,7 +42,8 @@ class RunPage:
     as_tree: bool
     left_out: int
     """Events beyond those that an outline has."""
-    detail: Detail
+    detail: Detail | None
+    """The event in full; None where htmx asks for rows alone."""
     older_url: str
     """The run that began before."""
     newer_url: str
@@ -63,23 +64,25 @@ def run(visit: Visit) -> Response:
     if found is None or not outline:
         raise NotFoundError("There is no run of this id in the project.")
     chosen = state["event"] or _worth_a_look(outline)
-    detail = detail_of(visit, chosen, _before(outline, chosen))
-    if visit.request.headers.get("hx-target") == "detail":
-        return visit.render("parts/detail.html", detail)
+    headers = visit.request.headers
+    if headers.get("hx-target") == "detail":
+        return visit.render("parts/detail.html", detail_of(visit, chosen, _before(outline, chosen)))
+    # What else htmx asks for is rows, unless it goes back to a page that was shown before.
+    is_whole = not visit.is_part or "hx-history-restore-request" in headers
     as_tree = state["view"] != "time"
-    rows = rows_of_run(outline, as_tree=as_tree)
     begin = int(state["rows"]) if state["rows"].isdecimal() and len(state["rows"]) <= _DIGITS else 0
     end = begin + _ROWS
-    beside = neighbours_of_run(store, project_id, found)
+    rows = rows_of_run(outline, as_tree=as_tree, shown=slice(begin, end))
+    beside = neighbours_of_run(store, project_id, found) if is_whole else Neighbours(None, None)
     context = RunPage(
         run=found,
-        rows=rows[begin:end],
-        rows_url=state.url(rows=str(end)) if end < len(rows) else "",
+        rows=rows,
+        rows_url=state.url(rows=str(end)) if end < len(outline) else "",
         first_rows_url=state.url(rows=None) if begin else "",
         chosen=chosen,
         as_tree=as_tree,
         left_out=found.events - len(outline),
-        detail=detail,
+        detail=detail_of(visit, chosen, _before(outline, chosen)) if is_whole else None,
         older_url=run_url(project_id, beside.older) if beside.older is not None else "",
         newer_url=run_url(project_id, beside.newer) if beside.newer is not None else "",
         live_url=live_url(project_id, run_id) if goes_on(visit, found) else "",
