@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 OUTPUT = Path(__file__).parent / "output"
 
+WHOLE = """() => {
+    const later = document.querySelector(".later");
+    later?.scrollIntoView();
+    return !later && document.body.dataset.ready === "";
+}"""
+"""Scrolls, as a person would, until the page has fetched what it fetches when that is seen."""
+
 
 def administer(server: Server, path: str, **body: Any) -> dict[str, Any]:
     """Post to the admin API, as anyone on the server's machine may."""

@@ -7,7 +7,7 @@ from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
-from browsing import OUTPUT
+from browsing import OUTPUT, WHOLE
 from watchllm_server.pages.routes import PAGES
 
 if TYPE_CHECKING:
@@ -37,13 +37,6 @@ SHOWN = [
     pytest.param(path, id=path.strip("/").partition("{")[0].replace("/", "-"))
     for path in sorted(ALONE | BEHIND.keys())
 ]
-
-WHOLE = """() => {
-    const later = document.querySelector(".later");
-    later?.scrollIntoView();
-    return !later && document.body.dataset.ready === "";
-}"""
-"""Scrolls, as a person would, until the page has fetched what it fetches when that is seen."""
 
 
 @pytest.fixture
