@@ -178,6 +178,20 @@ def test_runs_lead_to_their_neighbours(account: Account) -> None:
     assert runs[:2] == ["c", "a"]
 
 
+def test_a_run_leads_to_its_users(account: Account) -> None:
+    """The first five users have links to what else there was of them, the others a count."""
+    now = datetime.now(UTC).isoformat()
+    users = [f"{name} & co." for name in "abcdefg"]
+    account.send(*(prompt_call(run_id="r", user_id=user, timestamp=now) for user in users))
+
+    run = show_page(account, f"/projects/{account.project}/runs/r")
+
+    links = [link for link in run.links() if "/users/one?" in link]
+    assert [parse_qs(urlsplit(link).query)["user"][0] for link in links] == users[:5]
+    assert "and 2 more" in run.text
+    assert users[0] in show_page(account, links[0]).text
+
+
 def test_rows_that_htmx_asks_for_come_alone(account: Account) -> None:
     """The next rows and the sums come without an event in full, a page shown again with it."""
     account.send(*EVENTS)
