@@ -265,6 +265,7 @@ def test_a_stream_of_responses_that_the_app_leaves_is_logged_once(
     assert (call["run_id"], call["prompt"], call["status"]) == ("run-t", QUESTION, "success")
     assert call["response"] == said.get(how, WORDS[0])
     assert call["response_metadata"].get("ended") == ends.get(how, "dropped")
+    assert ("time_to_first_token_ms" in call["response_metadata"]) is (how != "unread")
     assert ("invalid_fields" in call) is (how != "finished")  # the tokens come last
 
 

@@ -155,8 +155,7 @@ class WatchLLMLogger(CustomLogger):  # type: ignore[misc] # it may not be instal
             fields["metadata"]["ended"] = ended
         read_at = getattr(stream, "watchllm_read_at", None)
         if read_at is not None:
-            if called.completion_start_time is not None:
-                _tell_first(fields, called.completion_start_time, called.start_time)
+            _tell_first(fields, called.completion_start_time, called.start_time)
             if ended == "dropped":
                 fields["latency_ms"] = (read_at - opened.started) * 1_000
         self._tree.end_call(called.litellm_call_id, fields, error)
