@@ -77,7 +77,7 @@ def test_exit_is_bounded_when_nobody_listens(collector: Collector) -> None:
         WATCHLLM_BASE_URL="http://127.0.0.1:9/v1",
     )
 
-    assert "1 events wait in the spool on disk" in done.stderr
+    assert "Events that wait in the spool on disk: 1." in done.stderr
     assert prompts(collector) == []
 
 

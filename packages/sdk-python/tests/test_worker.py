@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from watchllm import WatchLLMClient
+from watchllm._outcome import Delivered
 from watchllm._runtime import CLOCK, INTERPRETERS, pause
 from watchllm._worker import Worker, worker_for
 from watchllm.testing import ManualClock, MemoryTransport
@@ -78,17 +79,17 @@ def test_all_have_their_turn_on_one_thread() -> None:
 
 def test_the_thread_ends_with_the_last_and_begins_again_with_the_next() -> None:
     """No idle thread stays behind when every client is closed."""
+    others = set(threading.enumerate())
     worker = Worker(ManualClock())
     for name in ("a", "b"):
         done: list[str] = []
         ended = threading.Event()
         worker.add(Steps(name, 1, done, ended))
         assert ended.wait(30)
-        for thread in threading.enumerate():
-            if thread.name == "watchllm":
-                thread.join(30)
+        for thread in set(threading.enumerate()) - others:
+            thread.join(30)
         assert done == [f"{name} watchllm"]
-        assert "watchllm" not in [thread.name for thread in threading.enumerate()]
+        assert set(threading.enumerate()) <= others
 
 
 def test_closing_asks_all_before_it_waits_for_one() -> None:
@@ -122,13 +123,21 @@ def test_where_no_thread_can_be_started_it_is_said(monkeypatch: pytest.MonkeyPat
 
 def test_all_clients_of_a_process_share_one_thread() -> None:
     """However many clients there are, there is one thread; a test's clock has its own."""
-    clients = [WatchLLMClient("k", f"p{n}", transport=MemoryTransport()) for n in range(5)]
-    for client in clients:
-        client.log_error("r", "x")
-    threads = [thread for thread in threading.enumerate() if thread.name == "watchllm"]
+    threads = set()
 
-    assert len(threads) == 1
+    def answer() -> Delivered:
+        threads.add(threading.current_thread())
+        return Delivered()
+
+    clients = []
+    for number in range(5):
+        transport = MemoryTransport()
+        transport.answer(answer)
+        clients.append(WatchLLMClient("k", f"p{number}", transport=transport))
+        clients[-1].log_error("r", "x")
+
     assert all(client.close() for client in clients)
+    assert [thread.name for thread in threads] == ["watchllm"]
     assert worker_for(CLOCK) is worker_for(CLOCK)
     assert worker_for(ManualClock()) is not worker_for(CLOCK)
 
@@ -163,14 +172,14 @@ def test_a_sub_interpreter_gets_no_thread(monkeypatch: pytest.MonkeyPatch) -> No
     """Where the interpreter is not the main one no thread is started, though it could be."""
     stand_in = SimpleNamespace(get_current=lambda: 1, get_main=lambda: 0)
     monkeypatch.setitem(sys.modules, INTERPRETERS, stand_in)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     worker = Worker(ManualClock())
     told: list[str] = []
     alone = Steps("a", 1, told, threading.Event())
 
     assert not worker.add(alone)
     assert not worker.add(alone)
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
     worker.close(1)
     assert told == ["a begins 1.0", "a ends 1.0"]
 

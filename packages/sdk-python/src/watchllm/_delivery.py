@@ -81,6 +81,7 @@ class Delivery:
         self._failures = 0
         self._parked = False  # the key was refused
         self._deadline: float | None = None  # of close()
+        self._closed_by_worker = False  # close() was called on its thread, and cannot wait
         self._advertised = FIRST_MAX_BATCH
         self._max_batch = FIRST_MAX_BATCH
         self._one_by_one = 0
@@ -199,6 +200,7 @@ class Delivery:
             if not self._closed:
                 self._closed = True
                 self._deadline = deadline
+                self._closed_by_worker = self._worker.is_this_thread()
                 if not self._asked_to_wait:
                     self._retry_at = 0.0  # a last attempt, whatever failed before
                     self._at_once = self._in_flight  # or fails just now
@@ -233,17 +235,20 @@ class Delivery:
         if lost:
             self._stats.drop("unauthorised" if self._parked else "undelivered", lost)
             self._to_say.append(
-                ("undelivered", f"The client was closed before {lost} events could be delivered.")
+                ("undelivered", f"The client was closed with events not delivered: {lost}.")
             )
         if left > lost:
-            said = f"{left - lost} events wait in the spool on disk. The next process of this"
+            said = f"Events that wait in the spool on disk: {left - lost}. The next process of this"
             said += " project sends them, or `watchllm spool drain`."
             self._to_say.append(("left", said))
         self._worker.condition.notify_all()
 
     def _say(self) -> None:
-        while self._to_say:
-            self._problems.report(*self._to_say.pop(0))
+        if self._to_say:
+            with self._worker.condition:
+                said, self._to_say = self._to_say, []
+            for kind, message in said:
+                self._problems.report(kind, message)
 
     def next_at(self, now: float) -> float | None:
         """Return the moment of the next step, None if there is nothing to do."""
@@ -282,7 +287,9 @@ class Delivery:
                 self._transport.close()
                 with self._worker.condition:
                     self._conclude_all()
-                self._say()
+                # Whoever waits in close() says it, or it might come after the end of the process.
+                if self._closed_by_worker:
+                    self._say()
                 return False
             self._stats.drop("damaged", self._spool.tidy())
             source = self._source()
