@@ -52,6 +52,12 @@ def elsewhere(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
+def sent_before_who_waits(app: App, clock: Watched) -> int:
+    """Return how many bodies were sent by the time that somebody waits on the clock."""
+    assert clock.waited_on.wait(30)
+    return len(app.transport.bodies)
+
+
 @pytest.mark.usefixtures("no_thread")
 def test_one_flush_sends_and_the_others_wait(make_app: MakeApp) -> None:
     """Flushes at the same time send one batch after the other, or say in time that they did not."""
@@ -65,8 +71,7 @@ def test_one_flush_sends_and_the_others_wait(make_app: MakeApp) -> None:
         log_call(app.client, prompt="b")
         elsewhere(lambda: ends.append(app.client.flush(0))).join()
         others.append(elsewhere(lambda: ends.append(app.client.flush(5))))
-        assert clock.waited_on.wait(30)
-        bodies.append(len(app.transport.bodies))
+        bodies.append(sent_before_who_waits(app, clock))
         return Delivered()
 
     app.transport.answer(meanwhile)
@@ -108,8 +113,7 @@ def test_a_thread_that_starts_at_last_waits_for_who_sends_in_its_place(
     def meanwhile() -> Outcome:
         no_thread.undo()
         log_call(app.client, prompt="b")
-        assert clock.waited_on.wait(30)
-        bodies.append(len(app.transport.bodies))
+        bodies.append(sent_before_who_waits(app, clock))
         return Delivered()
 
     app.transport.answer(meanwhile)
