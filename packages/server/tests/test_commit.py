@@ -288,6 +288,54 @@ def test_close_stores_what_was_taken_and_takes_no_more() -> None:
     assert store.groups == [["a"], ["b"], ["c"]]
 
 
+@pytest.mark.parametrize("failing", [set(), {"b"}])
+def test_settling_waits_for_what_was_added_before(failing: set[str]) -> None:
+    """Once it returns nothing that was added before is on its way, be it stored or refused."""
+    store = MemoryStore()
+
+    async def story(commit: GroupCommit) -> None:
+        store.gate.clear()
+        added = [asyncio.create_task(commit.add([row("a")], 10))]
+        await asyncio.to_thread(store.entered.acquire)
+        added.append(await begin(commit, [row("b")]))
+        settling = asyncio.create_task(asyncio.to_thread(commit.settle))
+        await asyncio.sleep(0)
+        assert not settling.done()
+        store.failing = failing
+        store.gate.set()
+        await settling
+        assert [name for group in store.groups for name in group] == ["a", *({"b"} - failing)]
+        await asyncio.gather(*added, return_exceptions=True)
+
+    with committing(store) as commit:
+        asyncio.run(story(commit))
+
+
+def test_settling_without_a_writer_waits_for_nobody() -> None:
+    """Before its start and after its end nothing is on its way."""
+    with committing(MemoryStore()) as commit:
+        pass
+    commit.settle()
+
+
+def test_a_store_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settling does not wait for ever."""
+    monkeypatch.setattr("watchllm_server.ingest.commit._SETTLING_SECONDS", 0.01)
+    store = MemoryStore()
+
+    async def story(commit: GroupCommit) -> None:
+        store.gate.clear()
+        adding = asyncio.create_task(commit.add([row("a")], 10))
+        await asyncio.to_thread(store.entered.acquire)
+        with pytest.raises(StoreError, match="does not answer"):
+            await asyncio.to_thread(commit.settle)
+        store.gate.set()
+        await adding
+
+    with committing(store) as commit:
+        asyncio.run(story(commit))
+
+
 def test_a_sender_that_goes_away_does_not_stop_the_writer() -> None:
     """Cancelled requests, waiting or being stored, leave the writer at work for the others."""
     store = MemoryStore()

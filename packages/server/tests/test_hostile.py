@@ -146,6 +146,24 @@ def test_slow_senders_cost_only_themselves(serve: Callable[..., Server], tmp_pat
     assert answers == {b"HTTP/1.1 408 "}
 
 
+def test_a_batch_that_still_arrives_when_its_project_goes_is_not_stored(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    """Its key was known when it began, and is looked up again before anything of it is kept."""
+    server = serve(tmp_path)
+    body = json.dumps({"events": [prompt_call()]}).encode()
+    with closing(connect(server)) as slow, closing(connect(server)) as owner:
+        slow.sendall(f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body[:100])
+        assert post(server, [prompt_call()]) == 200
+        owner.sendall(b"DELETE /v1/admin/projects/proj-tests HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        removed = owner.recv(65_536)
+        slow.sendall(body[100:])
+        answer = slow.recv(65_536)
+
+    assert removed.startswith(b"HTTP/1.1 200 ")
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
 def test_connections_that_say_nothing_stop_nobody(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:

@@ -113,15 +113,15 @@ def create_app(
     service: GatewayService | None = None
 
     def settle() -> None:
+        commit.settle()
         if service:
             service.settle()
 
-    forget_answers = gateway.cache.forget if gateway else None
     eraser = Eraser(
         store,
         metadata,
         keeper.purge_soon,
-        forget_answers,
+        gateway.cache.forget if gateway else None,
         settle,
         removed=gateway.semantic.remove if gateway else None,
     )

@@ -155,3 +155,11 @@ class Authenticator:
     def grant(self, authorization: str | None) -> Grant:
         """Return what the key opens; raise the Problem that answers 401, 403, 429 or 503."""
         return self._keyring.admit(authorization, self._scope)
+
+    def confirm(self, authorization: str | None) -> None:
+        """Look again once a request has been read, which may have taken a minute.
+
+        Raises the Problem that answers 401 or 503 when its key was revoked or its project deleted
+        meanwhile. The request is not counted again.
+        """
+        self._keyring.grant(authorization)

@@ -99,7 +99,8 @@ class BatchIngest:
         return Response(content, media_type="application/json", headers=_HEADERS)
 
     async def _store(self, request: Request) -> bytes:
-        grant = self._keys.grant(request.headers.get("authorization"))
+        authorization = request.headers.get("authorization")
+        grant = self._keys.grant(authorization)
         project_id = grant.project_id
         redaction = redaction_of(grant.redact, request.headers.get("user-agent"))
         with self._budget.share() as share:
@@ -112,6 +113,7 @@ class BatchIngest:
                 raise
             batch = decode_batch(body, project_id)
             if batch.rows:
+                self._keys.confirm(authorization)
                 await self._commit.add(batch.rows, len(body), redaction)
         if batch.losses:
             await run_in_threadpool(self._losses.add_losses, project_id, batch.losses)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _REMEMBERED_GROUPS = 8
+_SETTLING_SECONDS = 60
 _ERROR_NAME = re.compile(r"\(([A-Z][A-Z_]+)\)")
 
 
@@ -112,6 +113,22 @@ class GroupCommit:
             self._waiting_bytes += size
             self._changed.notify()
         await asyncio.wrap_future(batch.done)
+
+    def settle(self) -> None:
+        """Wait on another thread than the event loop's until what was added so far is answered.
+
+        Raises StoreError when it takes a minute.
+        """
+        mark = _Batch((), 0, None)
+        with self._changed:
+            if self._closing or not self._thread.is_alive():
+                return
+            self._waiting.append(mark)
+            self._changed.notify()
+        try:
+            mark.done.exception(_SETTLING_SECONDS)  # it fails with those that it waited with
+        except TimeoutError:
+            raise StoreError("The event store does not answer.") from None
 
     def close(self) -> None:
         """Take no more, store what was taken, and end the thread."""

@@ -18,9 +18,9 @@ class Eraser:
     """Erase events and note that it was done. `then` is called afterwards, to clear the disk.
 
     `forget_answers` empties the cache of a project, whose answers do not say whom they were made
-    for; `settle` waits until no recorded call is on its way to the store that was looked up before
-    the erasure was noted; `removed` is told of a project that is no more. Safe to use from any
-    thread but the event loop's; it blocks while the store works.
+    for; `settle` waits until what is on its way to the store is there, and no recorded call that
+    was looked up before the erasure was noted is still to come; `removed` is told of a project that
+    is no more. Safe to use from any thread but the event loop's; it blocks while the store works.
     """
 
     def __init__(

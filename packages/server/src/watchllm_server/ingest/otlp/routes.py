@@ -109,7 +109,8 @@ class TracesIngest:
         return Response(_success_protobuf(faults), media_type=_PROTOBUF)
 
     async def _store(self, request: Request, sent: str) -> list[str]:
-        grant = self._keys.grant(_authorization(request))
+        authorization = _authorization(request)
+        grant = self._keys.grant(authorization)
         project_id = grant.project_id
         with self._budget.share() as share:
             stream = request.stream()
@@ -125,6 +126,7 @@ class TracesIngest:
             else:
                 rows, faults = await run_in_threadpool(_decode, read, body, project_id)
             if rows:
+                self._keys.confirm(authorization)
                 await self._commit.add(rows, len(body), redaction_of(grant.redact))
         self._counts.batch(len(rows), [_FAULTY_SPAN] * len(faults))
         return faults
