@@ -216,6 +216,53 @@ def test_a_message_whose_events_are_out_of_order_is_not_complete(place: int) -> 
     assert complete == (place >= kinds.index("message_stop"))
 
 
+def test_what_a_model_thinks_and_says_in_parts_is_put_together() -> None:
+    """As Mistral streams it: pieces of thoughts in lists of parts, then plain pieces of text."""
+
+    def thought(words: str) -> dict[str, Any]:
+        return {"type": "thinking", "thinking": [{"type": "text", "text": words}]}
+
+    shape = STREAMING["openai.chat"]
+    stream = _chat(
+        {"role": "assistant", "content": ""},
+        {"content": [thought("Two and ")]},
+        {"content": [thought("two.")]},
+        {"content": "It is "},
+        {
+            "content": [
+                {"type": "text", "text": "four"},
+                {"type": "reference", "reference_ids": [1]},
+            ]
+        },
+        {"content": [{"type": "reference", "reference_ids": [2]}]},
+        {"content": "."},
+        {"content": ""},
+    )
+
+    assembly = assembled(shape, *stream)
+
+    assert assembly.complete
+    assert assembly.answer().text == "It is four."
+    assert json.loads(assembly.body())["choices"][0]["message"]["content"] == [
+        thought("Two and two."),
+        {"type": "text", "text": "It is four"},
+        {"type": "reference", "reference_ids": [1]},
+        {"type": "reference", "reference_ids": [2]},
+        {"type": "text", "text": "."},
+    ]
+
+
+def test_parts_after_a_plain_text_follow_it() -> None:
+    """A text that began plainly is the first part of what goes on in parts."""
+    chunks = _chat({"content": "It is "}, {"content": [{"type": "text", "text": "four."}]})
+
+    assembly = assembled(STREAMING["openai.chat"], *chunks)
+
+    assert json.loads(assembly.body())["choices"][0]["message"]["content"] == [
+        {"type": "text", "text": "It is four."}
+    ]
+
+
 def test_a_role_in_every_piece_is_one_role() -> None:
     """Some providers repeat the role; the message has it once."""
     deltas = [{"role": "assistant", "content": text} for text in ("Good ", "day")]

@@ -14,6 +14,8 @@ from watchllm_server.gateway.shapes.sse import MalformedStreamError
 _WHOLE: Final = frozenset({"role", "id", "type", "name", "format", "object", "finish_reason"})
 # Lists whose objects come in pieces and say which they continue; all other lists just grow.
 _INDEXED: Final = frozenset({"tool_calls", "reasoning_details"})
+# Texts that some models (Mistral's) tell in parts, each of a kind: what is thought, what is said.
+_PARTED: Final = frozenset({"content", "thinking"})
 _DIFFERENT: Final = 2
 
 
@@ -72,6 +74,8 @@ def _first(name: str, new: Any) -> Any:
 def _merged_text(name: str, old: Any, new: str) -> Any:
     if name in _WHOLE:
         return new or old
+    if name in _PARTED and type(old) is list:
+        return _with_parts(old, [{"type": "text", "text": new}]) if new else old
     if not isinstance(old, _Text):
         raise MalformedStreamError(f"{name!r} was no text before.")
     old.append(new)
@@ -86,12 +90,33 @@ def _merged_list(name: str, old: Any, new: list[Any]) -> Any:
         for place, each in enumerate(new):
             merge(old.setdefault(_index(old, each, place), {}), each)
         return old
+    if name in _PARTED:
+        if isinstance(old, _Text):
+            old = [{"type": "text", "text": old}] if any(old) else []
+        return _with_parts([] if old is None else old, new)
     if old is None:
         return new
     if type(old) is not list:
         raise MalformedStreamError(f"{name!r} was no list before.")
     old.extend(new)
     return old
+
+
+def _with_parts(parts: Any, new: list[Any]) -> Any:
+    """Return a list of parts, the last of which may grow by the first of the new ones."""
+    if type(parts) is not list or not all(isinstance(each, dict) for each in new):
+        raise MalformedStreamError("What comes in parts is no list of objects.")
+    for place, each in enumerate(new):
+        if not place and parts and _continues(parts[-1], each):
+            merge(parts[-1], each)
+        else:
+            parts.append(_first("", each))
+    return parts
+
+
+def _continues(last: dict[str, Any], part: dict[str, Any]) -> bool:
+    kinds = [last.get("type"), part.get("type")]
+    return kinds in (["text", "text"], ["thinking", "thinking"])
 
 
 def _index(known: _Indexed, piece: dict[str, Any], place: int) -> int:
