@@ -82,14 +82,17 @@ class _Connection(asyncio.Protocol):
 
 
 async def fire(port: int, connections: int, seconds: float, make: Callable[[int], bytes]) -> Fired:
-    """Send requests for so many seconds; `make` is asked for each one, by its number."""
+    """Send requests for so many seconds, and at least one over each connection.
+
+    `make` is asked for each request, by its number.
+    """
     fired = Fired()
     count = 0
     begun = time.perf_counter()
 
     def next_request() -> bytes | None:
         nonlocal count
-        if time.perf_counter() - begun > seconds:
+        if count >= connections and time.perf_counter() - begun > seconds:
             return None
         count += 1
         return make(count)
