@@ -14,6 +14,7 @@ import json
 import random
 import sys
 import tempfile
+import urllib.error
 import urllib.request
 from collections import Counter
 from dataclasses import dataclass, field
@@ -93,8 +94,11 @@ def ask(port: int, path: str, content: dict[str, Any]) -> Any:
         json.dumps(content).encode(),
         {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise SystemExit(f"{path} was answered {error.code}: {error.read().decode()}") from None
 
 
 def stored(port: int, run_id: str) -> Counter[str]:

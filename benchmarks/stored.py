@@ -131,10 +131,14 @@ def copy(directory: Path, events: Events, copies: int) -> None:
         connection.query(
             f"INSERT INTO events SELECT * REPLACE (concat(event_id, '-{number}') AS event_id, "  # noqa: S608 - see above
             f"concat(run_id, '-{number}') AS run_id, "
-            f"addMicroseconds(ts, {round(number * shift)}) AS ts) FROM events "
-            "WHERE event_id NOT LIKE '%-%' SETTINGS max_threads = 1, max_insert_threads = 1, "
+            f"addMicroseconds(ts, {round(number * shift)}) AS ts) "
+            "FROM (SELECT * FROM events WHERE event_id NOT LIKE '%-%') "
+            "SETTINGS max_threads = 1, max_insert_threads = 1, "
             "min_insert_block_size_rows = 200000, max_partitions_per_insert_block = 0, "
             "exclude_materialize_skip_indexes_on_insert = 'by_word'"
         )
     connection.query("SYSTEM START MERGES events")
+    there = int(str(connection.query("SELECT count() FROM events")))
     connection.close()
+    if there != copies * events.count:
+        raise SystemExit(f"There are {there} events after the copying, not {copies} of each.")

@@ -37,7 +37,7 @@ class Lost:
 
     def __getattr__(self, name: str) -> Any:
         if self.is_away:
-            raise StoreError("The store is away.")
+            raise StoreError("Code: 210: the host 'secret' is away. (NETWORK_ERROR)")
         return getattr(self._store, name)
 
 
@@ -59,9 +59,13 @@ def browser(lost: Lost, metadata: Metadata, prices: Prices) -> Iterator[TestClie
 
 @pytest.mark.parametrize("path", SHOWN)
 def test_a_lost_store_is_said_and_the_page_comes_back(
-    browser: TestClient, lost: Lost, account: Account, path: str
+    browser: TestClient,
+    lost: Lost,
+    account: Account,
+    path: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """While the store is away a page says so and loads itself again; then it is as before."""
+    """While the store is away a page says so and loads itself again; the log says why."""
     address = f"/projects/{account.project}{path}"
 
     lost.is_away = True
@@ -71,6 +75,8 @@ def test_a_lost_store_is_said_and_the_page_comes_back(
 
     assert away.status_code == 503
     assert "cannot be read now" in away.text
+    assert "did not answer a question: NETWORK_ERROR" in caplog.text
+    assert "secret" not in away.text + caplog.text
     assert '<meta http-equiv="refresh" content="5">' in away.text
     assert f'href="/projects/{account.project}/runs' in away.text
     assert back.status_code == 200

@@ -17,6 +17,9 @@ WatchLLMServerError
 
 from __future__ import annotations
 
+import re
+
+_ENGINE_ERROR = re.compile(r"\(([A-Z][A-Z_]+)\)")
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -76,6 +79,12 @@ class ControlError(WatchLLMServerError):
 
 class StoreError(WatchLLMServerError):
     """Say what the store answered; the text may hold data and is never sent to a client."""
+
+    @property
+    def reason(self) -> str:
+        """The engine's name of the error, which is all of its text that holds no data."""
+        names = _ENGINE_ERROR.findall(str(self))
+        return names[-1] if names else "engine error"
 
 
 class StoreUnavailableError(StoreError):

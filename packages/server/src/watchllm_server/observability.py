@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from watchllm_server.rows import Row
     from watchllm_server.store.base import EventStore, Value
 
+_log = logging.getLogger(__name__)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 # What senders name must not make endless series.
 _MAX_REASONS = 50
@@ -154,6 +155,11 @@ class Metrics:
                 self._bytes.set(size)
                 self._parts.set(parts)
         return generate_latest(self._registry)
+
+
+def note_store_failure(error: StoreError) -> None:
+    """Log why the store did not answer a question, without its text, which may hold data."""
+    _log.error("The event store did not answer a question: %s", error.reason)
 
 
 class _Lost(Collector):

@@ -15,6 +15,7 @@ from watchllm_server.errors import (
     StoreError,
     store_unavailable,
 )
+from watchllm_server.observability import note_store_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,7 @@ async def run(work: Callable[..., _T], *arguments: Any, **options: Any) -> _T:
     except (MetadataError, BackupError) as error:
         raise Problem(400, "invalid_request", str(error)) from None
     except StoreError as error:
+        note_store_failure(error)
         raise store_unavailable() from error
 
 

@@ -37,6 +37,7 @@ from watchllm_server.api.params import (
 )
 from watchllm_server.api.stretches import stretches
 from watchllm_server.errors import Problem, StoreError, invalid_query, store_unavailable
+from watchllm_server.observability import note_store_failure
 from watchllm_server.query.cursor import CursorError
 from watchllm_server.query.errors import error_groups
 from watchllm_server.query.events import EventPage, event_by_id, page_of_events
@@ -236,6 +237,7 @@ async def _ask(question: Any, *arguments: Any, **options: Any) -> Any:
     except CursorError as error:
         raise invalid_query(f"`cursor` cannot be used: {error}.") from None
     except StoreError as error:
+        note_store_failure(error)
         raise store_unavailable() from error
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import threading
 from collections import deque
 from concurrent.futures import Future
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _REMEMBERED_GROUPS = 8
 _SETTLING_SECONDS = 60
-_ERROR_NAME = re.compile(r"\(([A-Z][A-Z_]+)\)")
 
 
 class Pricing(Protocol):
@@ -220,13 +218,7 @@ class GroupCommit:
 
     def _fail(self, group: list[_Batch], error: Exception) -> None:
         # The engine's text may quote the rows, which belong into no log.
-        why = _code_of(error) if isinstance(error, StoreError) else type(error).__name__
+        why = error.reason if isinstance(error, StoreError) else type(error).__name__
         _log.error("A group of %d batches could not be stored: %s", len(group), why)
         for batch in group:
             batch.done.set_exception(store_unavailable())
-
-
-def _code_of(error: StoreError) -> str:
-    """Return the engine's name of an error, which is all of its text that holds no data."""
-    names = _ERROR_NAME.findall(str(error))
-    return names[-1] if names else "engine error"

@@ -30,6 +30,7 @@ from starlette.routing import Route
 
 from watchllm_server.access import Visitor
 from watchllm_server.errors import MetadataUnavailableError, Problem, StoreError
+from watchllm_server.observability import note_store_failure
 from watchllm_server.pages import format as show
 from watchllm_server.pages.assets import Assets, takes_gzip
 from watchllm_server.pages.filters import RANGES, Range, State, read_state
@@ -227,7 +228,9 @@ class Site:
             return self.refuse(request, Problem(400, "invalid_query", message))
         except Problem as problem:
             return self.refuse(request, problem)
-        except (StoreError, MetadataUnavailableError):
+        except (StoreError, MetadataUnavailableError) as error:
+            if isinstance(error, StoreError):
+                note_store_failure(error)
             message = "The data cannot be read now. This page tries again by itself."
             return self.refuse(request, Problem(503, "unavailable", message))
 
