@@ -26,7 +26,7 @@ HEAD = (
 
 def connect(server: Server) -> socket.socket:
     """Return a connection to the server."""
-    return socket.create_connection(("127.0.0.1", server.port), 30)
+    return socket.create_connection(("127.0.0.1", server.port), 100)
 
 
 def everything(connection: socket.socket) -> bytes:
