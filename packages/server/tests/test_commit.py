@@ -298,13 +298,18 @@ def test_settling_waits_for_what_was_added_before(failing: set[str]) -> None:
         added = [asyncio.create_task(commit.add([row("a")], 10))]
         await asyncio.to_thread(store.entered.acquire)
         added.append(await begin(commit, [row("b")]))
-        settling = asyncio.create_task(asyncio.to_thread(commit.settle))
-        await asyncio.sleep(0)
-        assert not settling.done()
+        begun = threading.Event()
+
+        def stored_once_settled() -> list[str]:
+            begun.set()
+            commit.settle()
+            return [name for group in store.groups for name in group]
+
+        settling = asyncio.create_task(asyncio.to_thread(stored_once_settled))
+        await asyncio.to_thread(begun.wait)
         store.failing = failing
         store.gate.set()
-        await settling
-        assert [name for group in store.groups for name in group] == ["a", *({"b"} - failing)]
+        assert await settling == ["a", *({"b"} - failing)]
         await asyncio.gather(*added, return_exceptions=True)
 
     with committing(store) as commit:
