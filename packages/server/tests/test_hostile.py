@@ -146,22 +146,31 @@ def test_slow_senders_cost_only_themselves(serve: Callable[..., Server], tmp_pat
     assert answers == {b"HTTP/1.1 408 "}
 
 
-def test_a_batch_that_still_arrives_when_its_project_goes_is_not_stored(
+def test_what_still_arrives_when_its_project_goes_is_not_stored(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
     """Its key was known when it began, and is looked up again before anything of it is kept."""
     server = serve(tmp_path)
-    body = json.dumps({"events": [prompt_call()]}).encode()
-    with closing(connect(server)) as slow, closing(connect(server)) as owner:
-        slow.sendall(f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body[:100])
+    span = {"traceId": "a" * 32, "spanId": "b" * 16, "name": "chat", "startTimeUnixNano": "1",
+            "endTimeUnixNano": "2"}  # fmt: skip
+    traces = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    bodies = {"events/batch": {"events": [prompt_call()]}, "traces": traces}
+    answers = []
+    with ExitStack() as stack:
+        owner, *slow = [stack.enter_context(closing(connect(server))) for _ in range(3)]
+        for connection, (route, content) in zip(slow, bodies.items(), strict=True):
+            body = json.dumps(content).encode()
+            head = HEAD.replace("events/batch", route)
+            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:50])
         assert post(server, [prompt_call()]) == 200
         owner.sendall(b"DELETE /v1/admin/projects/proj-tests HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         removed = owner.recv(65_536)
-        slow.sendall(body[100:])
-        answer = slow.recv(65_536)
+        for connection, content in zip(slow, bodies.values(), strict=True):
+            connection.sendall(json.dumps(content).encode()[50:])
+            answers.append(connection.recv(65_536)[:13])
 
     assert removed.startswith(b"HTTP/1.1 200 ")
-    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert answers == [b"HTTP/1.1 401 "] * 2
 
 
 def test_connections_that_say_nothing_stop_nobody(
